@@ -1,0 +1,22 @@
+create table if not exists {{revisions}} (
+  relation text not null,
+  revision integer not null,
+  breaking boolean not null,
+  applied_at timestamptz not null default now(),
+  primary key (relation, revision)
+);
+
+create table if not exists {{models}} (
+  store text not null,
+  version integer not null,
+  column_name text not null,
+  model text,
+  dimensions integer not null check (dimensions > 0),
+  metric text not null check (metric in ('cosine', 'euclidean', 'innerProduct')),
+  storage_type text not null check (storage_type in ('vector', 'halfvec')),
+  state text not null check (state in ('building', 'ready', 'active', 'retiring', 'dropped')),
+  created_at timestamptz not null default now(),
+  primary key (store, version)
+);
+
+create unique index if not exists langchain_pgvector_models_active on {{models}} (store) where state = 'active';

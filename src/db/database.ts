@@ -1,0 +1,163 @@
+import type { Sql } from "sql-template-tag";
+import { DatabaseError } from "../errors.js";
+import { canRunScoped, runScoped } from "./scoped-query.js";
+import { applySettings, type Settings } from "./settings.js";
+import { isEmbedded, type Pool, type PoolClient, type QueryReply, type QueryRequest } from "./pool.js";
+import { SQLSTATE, sqlstateOf, toDatabaseError } from "./sqlstate.js";
+
+/** A statement and the name under which it appears in `pg_stat_statements` and in error messages. */
+export interface Statement {
+  readonly name: string;
+  readonly sql: Sql;
+}
+
+export interface ExecuteOptions {
+  /** Settings for this statement alone. */
+  readonly settings?: Settings;
+  /** Cancels the statement on the server. */
+  readonly signal?: AbortSignal | undefined;
+  /** Upper bound on the server's time for this statement, in milliseconds. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Where statements go: one connection, inside or outside a transaction. */
+export interface Session {
+  execute(statement: Statement): Promise<QueryReply>;
+}
+
+const MAX_ATTEMPTS = 5;
+
+/** All of the library's I/O: statements, transactions and exclusive connections over any pool. */
+export class Database {
+  constructor(readonly pool: Pool) {}
+
+  get embedded(): boolean {
+    return isEmbedded(this.pool);
+  }
+
+  /** Runs one statement in a transaction of its own, in one round trip where the driver allows it. */
+  async execute(statement: Statement, options: ExecuteOptions = {}): Promise<QueryReply> {
+    options.signal?.throwIfAborted();
+    const settings: Settings =
+      options.timeoutMs === undefined
+        ? (options.settings ?? {})
+        : { ...options.settings, statement_timeout: String(options.timeoutMs) };
+    return this.#withClient(async (client) => {
+      const stopWatching = this.#cancelOnAbort(client, options.signal);
+      try {
+        return await runWithSettings(client, settings, statement);
+      } catch (error) {
+        options.signal?.throwIfAborted();
+        throw error;
+      } finally {
+        await stopWatching();
+      }
+    });
+  }
+
+  /**
+   * Runs `work` in one transaction and commits it. A deadlock or serialization failure runs `work` again, so `work`
+   * must be repeatable and must not call user code.
+   */
+  async transaction<T>(settings: Settings, work: (session: Session) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#withClient((client) => inTransaction(client, settings, work));
+      } catch (error) {
+        const sqlstate = sqlstateOf(error);
+        const retry = sqlstate === SQLSTATE.deadlock || sqlstate === SQLSTATE.serializationFailure;
+        if (!retry || attempt === MAX_ATTEMPTS) throw error;
+        await sleep(10 * 2 ** attempt * (0.5 + Math.random()));
+      }
+    }
+  }
+
+  /** Lends one connection outside a transaction, for statements that refuse to run in one. */
+  async connection<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#withClient((client) => work(sessionOf(client)));
+  }
+
+  async end(): Promise<void> {
+    await this.pool.end();
+  }
+
+  async #withClient<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
+    const client = await this.pool.connect().catch((error: unknown) => {
+      throw toDatabaseError(error, "connect");
+    });
+    let broken = false;
+    try {
+      return await work(client);
+    } catch (error) {
+      broken = error instanceof DatabaseError && error.sqlstate === undefined;
+      throw error;
+    } finally {
+      client.release(broken);
+    }
+  }
+
+  /** Cancels the running statement when `signal` fires; the returned function waits until no cancel can hit later. */
+  #cancelOnAbort(client: PoolClient, signal: AbortSignal | undefined): () => Promise<void> {
+    if (signal === undefined || this.embedded) return () => Promise.resolve();
+    const processId = (client as { processID?: number | null }).processID;
+    if (typeof processId !== "number") return () => Promise.resolve();
+    let cancelled: Promise<unknown> = Promise.resolve();
+    const cancel = (): void => {
+      cancelled = this.#withClient((other) =>
+        other.query({ text: "select pg_cancel_backend($1::int4)", values: [processId] }),
+      ).catch(() => undefined);
+    };
+    signal.addEventListener("abort", cancel, { once: true });
+    return async () => {
+      signal.removeEventListener("abort", cancel);
+      await cancelled;
+    };
+  }
+}
+
+/** Text and values of a statement, with its name as a comment in front. */
+export function toRequest(statement: Statement): QueryRequest {
+  return { text: `/* langchain-pgvector:${statement.name} */ ${statement.sql.text}`, values: statement.sql.values };
+}
+
+function sessionOf(client: PoolClient): Session {
+  return { execute: (statement) => send(client, toRequest(statement), statement.name) };
+}
+
+function send(client: PoolClient, request: QueryRequest, name: string): Promise<QueryReply> {
+  return client.query(request).catch((error: unknown) => {
+    throw toDatabaseError(error, name);
+  });
+}
+
+async function runWithSettings(client: PoolClient, settings: Settings, statement: Statement): Promise<QueryReply> {
+  const scope = applySettings(settings);
+  if (scope === undefined) return sessionOf(client).execute(statement);
+  if (!canRunScoped(client)) return inTransaction(client, settings, (session) => session.execute(statement));
+  return runScoped(client, { text: scope.text, values: scope.values }, toRequest(statement)).catch((error: unknown) => {
+    throw toDatabaseError(error, statement.name);
+  });
+}
+
+async function inTransaction<T>(
+  client: PoolClient,
+  settings: Settings,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  await send(client, { text: "begin" }, "begin");
+  try {
+    const scope = applySettings(settings);
+    if (scope !== undefined) await send(client, { text: scope.text, values: scope.values }, "settings");
+    const result = await work(sessionOf(client));
+    await send(client, { text: "commit" }, "commit");
+    return result;
+  } catch (error) {
+    // A connection that is already gone cannot roll back; the error that brought us here is the one to report.
+    await client.query({ text: "rollback" }).catch(() => undefined);
+    throw error;
+  }
+}
+
+function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

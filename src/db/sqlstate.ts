@@ -1,0 +1,31 @@
+import { DatabaseError } from "../errors.js";
+
+export const SQLSTATE = {
+  deadlock: "40P01",
+  serializationFailure: "40001",
+  lockNotAvailable: "55P03",
+  insufficientPrivilege: "42501",
+  undefinedTable: "42P01",
+  undefinedColumn: "42703",
+  queryCanceled: "57014",
+  invalidRegularExpression: "2201B",
+  uniqueViolation: "23505",
+} as const;
+
+const RETRYABLE: ReadonlySet<string> = new Set([SQLSTATE.deadlock, SQLSTATE.serializationFailure]);
+
+/** The SQLSTATE of a driver's error, or `undefined` for anything else. */
+export function sqlstateOf(error: unknown): string | undefined {
+  if (error instanceof DatabaseError) return error.sqlstate;
+  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+  return typeof error.code === "string" && /^[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined;
+}
+
+/** Wraps whatever a driver threw; an error of ours passes through unchanged. */
+export function toDatabaseError(error: unknown, statement: string): Error {
+  if (error instanceof DatabaseError) return error;
+  const sqlstate = sqlstateOf(error);
+  const reason = error instanceof Error ? error.message || error.name : String(error);
+  const retryable = sqlstate === undefined || RETRYABLE.has(sqlstate) || sqlstate.startsWith("08");
+  return new DatabaseError(`${statement}: ${reason}`, sqlstate, retryable, { cause: error });
+}

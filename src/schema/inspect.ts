@@ -1,0 +1,192 @@
+import sql from "sql-template-tag";
+import type { Session } from "../db/database.js";
+import { qualified, quoteQualified } from "../db/identifiers.js";
+import { ConfigurationError } from "../errors.js";
+import { MODELS_TABLE, REVISIONS_TABLE, type Layout, type ModelVersion } from "./layout.js";
+
+/** Facts about the server that statements depend on; they do not change while a store is open. */
+export interface ServerInfo {
+  /** `server_version_num`, such as 180006. */
+  readonly version: number;
+  /** The installed pgvector; `undefined` when the database has none yet. */
+  readonly vector: { readonly version: string; readonly schema: string; readonly oid: number } | undefined;
+}
+
+export interface RelationState {
+  readonly exists: boolean;
+  /** Highest revision applied by this library; `undefined` when it did not make the table. */
+  readonly revision: number | undefined;
+  /** Highest revision that a library which does not know it must not work on; 0 when there is none. */
+  readonly breakingRevision: number;
+  /** Column names and their types as Postgres prints them. */
+  readonly columns: ReadonlyMap<string, string>;
+}
+
+/** What is in the database for one store. */
+export interface SchemaState {
+  readonly server: ServerInfo;
+  /** The schema that the store lives in, or would be created in. */
+  readonly schema: string;
+  readonly schemaExists: boolean;
+  readonly extensionSchemaExists: boolean;
+  readonly registryExists: boolean;
+  readonly chunks: RelationState;
+  readonly collections: RelationState | undefined;
+  readonly activeModel: ModelVersion | undefined;
+}
+
+/** Reads the state of a store's schema in two statements, with no locks that could hold anyone up. */
+export async function inspectSchema(session: Session, layout: Layout): Promise<SchemaState> {
+  const table = quoteQualified(layout.schema, layout.table);
+  const { rows } = await session.execute({
+    name: "inspect",
+    sql: sql`
+      with target as (
+        select coalesce(
+          ${layout.schema ?? null}::text,
+          (select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+            where c.oid = to_regclass(${table}::text)),
+          current_schema()
+        )::text as name
+      ), vector as (
+        select e.extversion, n.nspname, t.oid
+        from pg_extension e
+        join pg_namespace n on n.oid = e.extnamespace
+        join pg_type t on t.typnamespace = e.extnamespace and t.typname = 'vector'
+        where e.extname = 'vector'
+      )
+      select
+        current_setting('server_version_num')::int4 as server_version,
+        (select extversion from vector) as vector_version,
+        (select nspname::text from vector) as vector_schema,
+        (select oid::int8::text from vector) as vector_oid,
+        name as schema,
+        exists (select from pg_namespace where nspname = target.name) as schema_exists,
+        exists (select from pg_namespace where nspname = ${layout.extensionSchema ?? null}::text) as extension_schema_exists,
+        to_regclass(format('%I.%I', name, ${REVISIONS_TABLE}::text)) is not null as registry_exists,
+        to_regclass(format('%I.%I', name, ${layout.table}::text)) is not null as chunks_exists,
+        ${columnsOf(layout.table)} as chunks_columns,
+        to_regclass(format('%I.%I', name, ${layout.collectionsTable ?? ""}::text)) is not null as collections_exists,
+        ${columnsOf(layout.collectionsTable ?? "")} as collections_columns
+      from target`,
+  });
+  const row = rows[0] as unknown as InspectRow;
+  if (row.schema === null) {
+    throw new ConfigurationError(
+      "The connection's search_path names no existing schema; set `schemaName` or create the schema.",
+    );
+  }
+  const registry = row.registry_exists ? await readRegistry(session, row.schema, layout) : undefined;
+  return {
+    server: {
+      version: row.server_version,
+      vector:
+        row.vector_version === null
+          ? undefined
+          : { version: row.vector_version, schema: row.vector_schema!, oid: Number(row.vector_oid) },
+    },
+    schema: row.schema,
+    schemaExists: row.schema_exists,
+    extensionSchemaExists: row.extension_schema_exists,
+    registryExists: row.registry_exists,
+    chunks: {
+      exists: row.chunks_exists,
+      columns: new Map(Object.entries(row.chunks_columns ?? {})),
+      ...revisionOf(registry, layout.table),
+    },
+    collections:
+      layout.collectionsTable === undefined
+        ? undefined
+        : {
+            exists: row.collections_exists,
+            columns: new Map(Object.entries(row.collections_columns ?? {})),
+            ...revisionOf(registry, layout.collectionsTable),
+          },
+    activeModel: registry?.model,
+  };
+}
+
+interface InspectRow {
+  server_version: number;
+  vector_version: string | null;
+  vector_schema: string | null;
+  vector_oid: string | null;
+  schema: string | null;
+  schema_exists: boolean;
+  extension_schema_exists: boolean;
+  registry_exists: boolean;
+  chunks_exists: boolean;
+  chunks_columns: Record<string, string> | null;
+  collections_exists: boolean;
+  collections_columns: Record<string, string> | null;
+}
+
+interface Registry {
+  readonly revisions: ReadonlyMap<string, { revision: number; breakingRevision: number }>;
+  readonly model: ModelVersion | undefined;
+}
+
+function columnsOf(table: string) {
+  return sql`(
+    select jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod))
+    from pg_attribute a
+    where a.attrelid = to_regclass(format('%I.%I', name, ${table}::text)) and a.attnum > 0 and not a.attisdropped
+  )`;
+}
+
+function revisionOf(
+  registry: Registry | undefined,
+  relation: string,
+): Pick<RelationState, "revision" | "breakingRevision"> {
+  const found = registry?.revisions.get(relation);
+  return { revision: found?.revision, breakingRevision: found?.breakingRevision ?? 0 };
+}
+
+async function readRegistry(session: Session, schema: string, layout: Layout): Promise<Registry> {
+  const { rows } = await session.execute({
+    name: "registry",
+    sql: sql`
+      select relation, revision, breaking, null as model
+      from ${qualified(schema, REVISIONS_TABLE)}
+      where relation in (${layout.table}, ${layout.collectionsTable ?? layout.table})
+      union all
+      select null, null, null, to_jsonb(m)
+      from ${qualified(schema, MODELS_TABLE)} m
+      where m.store = ${layout.table} and m.state = 'active'`,
+  });
+  const revisions = new Map<string, { revision: number; breakingRevision: number }>();
+  let model: ModelVersion | undefined;
+  for (const row of rows) {
+    if (row.model !== null) {
+      model = toModelVersion(row.model as ModelRow);
+      continue;
+    }
+    const { relation, revision, breaking } = row as { relation: string; revision: number; breaking: boolean };
+    const known = revisions.get(relation);
+    revisions.set(relation, {
+      revision: Math.max(revision, known?.revision ?? 0),
+      breakingRevision: Math.max(breaking ? revision : 0, known?.breakingRevision ?? 0),
+    });
+  }
+  return { revisions, model };
+}
+
+interface ModelRow {
+  version: number;
+  column_name: string;
+  model: string | null;
+  dimensions: number;
+  metric: ModelVersion["metric"];
+  storage_type: ModelVersion["storageType"];
+}
+
+function toModelVersion(row: ModelRow): ModelVersion {
+  return {
+    version: row.version,
+    column: row.column_name,
+    model: row.model ?? undefined,
+    dimensions: row.dimensions,
+    metric: row.metric,
+    storageType: row.storage_type,
+  };
+}

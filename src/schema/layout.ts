@@ -1,0 +1,91 @@
+import { quoteIdentifier, quoteQualified } from "../db/identifiers.js";
+import { ConfigurationError } from "../errors.js";
+import type { Migration } from "./migrations.generated.js";
+
+export const REVISIONS_TABLE = "langchain_pgvector_revisions";
+export const MODELS_TABLE = "langchain_pgvector_models";
+
+/** Columns that every table of chunks has under these names; the others are chosen in `columns`. */
+export const FIXED_COLUMNS = {
+  tenant: "tenant_id",
+  collection: "collection",
+  contentHash: "content_hash",
+  createdAt: "created_at",
+} as const;
+
+/** The names that one store uses in the database. */
+export interface Layout {
+  /** `undefined`: wherever the search path finds the table, else the current schema. */
+  readonly schema: string | undefined;
+  readonly table: string;
+  /** The table of collections, when the store has a collection. */
+  readonly collectionsTable: string | undefined;
+  /** Where pgvector is to be created when the database does not have it yet. */
+  readonly extensionSchema: string | undefined;
+  readonly columns: {
+    readonly id: string;
+    readonly content: string;
+    readonly metadata: string;
+    readonly embedding: string;
+  };
+}
+
+export type StorageType = "vector" | "halfvec";
+export type Metric = "cosine" | "euclidean" | "innerProduct";
+
+/** One embedding model whose vectors the store holds, and where. */
+export interface ModelVersion {
+  readonly version: number;
+  readonly column: string;
+  /** Name of the model, when the embedder says it. */
+  readonly model: string | undefined;
+  readonly dimensions: number;
+  readonly metric: Metric;
+  readonly storageType: StorageType;
+}
+
+/** @throws ConfigurationError when two columns share a name, or a name cannot be an identifier. */
+export function checkLayout(layout: Layout): void {
+  for (const name of [layout.table, layout.schema, layout.extensionSchema, layout.collectionsTable]) {
+    if (name !== undefined) quoteIdentifier(name);
+  }
+  if (layout.collectionsTable === layout.table) {
+    throw new ConfigurationError(`"tableName" and "collectionTableName" are both ${JSON.stringify(layout.table)}.`);
+  }
+  const seen = new Set<string>(Object.values(FIXED_COLUMNS));
+  for (const [option, name] of Object.entries(layout.columns)) {
+    quoteIdentifier(name);
+    if (seen.has(name)) {
+      throw new ConfigurationError(`columns: ${option} is ${JSON.stringify(name)}, which another column already has.`);
+    }
+    seen.add(name);
+  }
+}
+
+/** The SQL of a migration with this store's identifiers in place of its `{{names}}`. */
+export function render(template: string, names: Readonly<Record<string, string>>): string {
+  return template.replace(/\{\{(\w+)\}\}/g, (_, name: string) => {
+    const value = names[name];
+    if (value === undefined) throw new ConfigurationError(`The migration asks for {{${name}}}, which has no value.`);
+    return value;
+  });
+}
+
+/** Quoted identifiers for every `{{name}}` that migrations may use. */
+export function migrationNames(schema: string, layout: Layout): Record<string, string> {
+  return {
+    chunks: quoteQualified(schema, layout.table),
+    revisions: quoteQualified(schema, REVISIONS_TABLE),
+    models: quoteQualified(schema, MODELS_TABLE),
+    ...(layout.collectionsTable !== undefined && { collections: quoteQualified(schema, layout.collectionsTable) }),
+    id: quoteIdentifier(layout.columns.id),
+    content: quoteIdentifier(layout.columns.content),
+    metadata: quoteIdentifier(layout.columns.metadata),
+    embedding: quoteIdentifier(layout.columns.embedding),
+  };
+}
+
+/** The newest revision in a list of migrations. */
+export function newestRevision(migrations: readonly Migration[]): number {
+  return migrations.at(-1)?.revision ?? 0;
+}

@@ -1,0 +1,158 @@
+import { quoteIdentifier, quoteLiteral, quoteQualified } from "../db/identifiers.js";
+import { ConfigurationError, SchemaDriftError, SchemaVersionError } from "../errors.js";
+import { FIXED_COLUMNS, migrationNames, newestRevision, render, type Layout, type ModelVersion } from "./layout.js";
+import { CHUNKS_MIGRATIONS, COLLECTIONS_MIGRATIONS, REGISTRY_SQL, type Migration } from "./migrations.generated.js";
+import type { RelationState, SchemaState } from "./inspect.js";
+
+/** One transaction's worth of SQL on the way to the current schema. */
+export interface SchemaStep {
+  readonly name: string;
+  readonly sql: string;
+}
+
+/** The first pgvector with halfvec; iterative scans need 0.8 and are left out below it. */
+const MINIMUM_VECTOR_VERSION = [0, 7] as const;
+
+/**
+ * The steps that bring a store's schema up to date, in order; empty when it is current. No effects.
+ *
+ * @throws SchemaVersionError when a newer library made the schema and this one must not touch it.
+ * @throws SchemaDriftError when a table of that name exists and the library did not make it.
+ */
+export function planSchema(state: SchemaState, layout: Layout, model: ModelVersion): SchemaStep[] {
+  checkServer(state);
+  checkRelation(state.chunks, layout.table, CHUNKS_MIGRATIONS);
+  checkChunksColumns(state, layout);
+  const collections = state.collections;
+  if (collections) checkRelation(collections, layout.collectionsTable!, COLLECTIONS_MIGRATIONS);
+
+  const names: Record<string, string> = {
+    ...migrationNames(state.schema, layout),
+    embeddingType: embeddingType(state, layout, model),
+  };
+  const steps: SchemaStep[] = [];
+  if (!state.schemaExists) {
+    steps.push({ name: "schema", sql: `create schema if not exists ${quoteIdentifier(state.schema)};\n` });
+  }
+  if (state.server.vector === undefined) steps.push(extensionStep(state, layout));
+  if (!state.registryExists) steps.push({ name: "registry", sql: render(REGISTRY_SQL, names) });
+  for (const migration of pending(state.chunks, CHUNKS_MIGRATIONS)) {
+    const register = migration.revision === 1 ? registerModel(names.models!, layout, model) : "";
+    steps.push(migrationStep("chunks", layout.table, migration, names, register));
+  }
+  for (const migration of collections ? pending(collections, COLLECTIONS_MIGRATIONS) : []) {
+    steps.push(migrationStep("collections", layout.collectionsTable!, migration, names));
+  }
+  return steps;
+}
+
+/** SQL that records the active embedding model of a store. */
+export function registerModel(models: string, layout: Layout, model: ModelVersion): string {
+  const values = [
+    quoteLiteral(layout.table),
+    String(model.version),
+    quoteLiteral(model.column),
+    model.model === undefined ? "null" : quoteLiteral(model.model),
+    String(model.dimensions),
+    quoteLiteral(model.metric),
+    quoteLiteral(model.storageType),
+    "'active'",
+  ];
+  return (
+    `\ninsert into ${models} (store, version, column_name, model, dimensions, metric, storage_type, state)\n` +
+    `values (${values.join(", ")});\n`
+  );
+}
+
+/** SQL that records that a migration has been applied to a table. */
+export function registerRevision(revisions: string, relation: string, migration: Migration): string {
+  return (
+    `\ninsert into ${revisions} (relation, revision, breaking)\n` +
+    `values (${quoteLiteral(relation)}, ${migration.revision}, ${migration.breaking});\n`
+  );
+}
+
+/** The type of the embedding column, such as `"public"."vector"(1536)`. */
+export function embeddingType(state: SchemaState, layout: Layout, model: ModelVersion): string {
+  const schema = state.server.vector?.schema ?? layout.extensionSchema;
+  return `${quoteQualified(schema, model.storageType)}(${model.dimensions})`;
+}
+
+function migrationStep(
+  folder: string,
+  relation: string,
+  migration: Migration,
+  names: Record<string, string>,
+  register = "",
+): SchemaStep {
+  return {
+    name: `${folder}/${migration.name}`,
+    sql: render(migration.sql, names) + register + registerRevision(names.revisions!, relation, migration),
+  };
+}
+
+function extensionStep(state: SchemaState, layout: Layout): SchemaStep {
+  if (layout.extensionSchema === undefined) {
+    return { name: "extension", sql: "create extension if not exists vector;\n" };
+  }
+  const schema = quoteIdentifier(layout.extensionSchema);
+  const create = state.extensionSchemaExists ? "" : `create schema if not exists ${schema};\n`;
+  return { name: "extension", sql: `${create}create extension if not exists vector with schema ${schema};\n` };
+}
+
+function pending(relation: RelationState, migrations: readonly Migration[]): readonly Migration[] {
+  return migrations.filter((migration) => migration.revision > (relation.revision ?? 0));
+}
+
+function checkServer(state: SchemaState): void {
+  const version = state.server.vector?.version;
+  if (version === undefined) return;
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const [wantMajor, wantMinor] = MINIMUM_VECTOR_VERSION;
+  if (major < wantMajor || (major === wantMajor && minor < wantMinor)) {
+    throw new ConfigurationError(
+      `pgvector ${version} is installed; ${MINIMUM_VECTOR_VERSION.join(".")} or later is needed. ` +
+        "Upgrade the package, then run: alter extension vector update;",
+    );
+  }
+}
+
+function checkRelation(relation: RelationState, table: string, migrations: readonly Migration[]): void {
+  if (!relation.exists) return;
+  const name = JSON.stringify(table);
+  if (relation.revision === undefined) {
+    if (isBaseClassTable(relation)) {
+      throw new SchemaDriftError(
+        `The table ${name} was made by LangChain's PGVectorStore. Nothing was changed. ` +
+          `Upgrade it in place with: npx langchain-pgvector adopt --table ${table} --plan`,
+      );
+    }
+    throw new SchemaDriftError(
+      `The table ${name} exists and langchain-pgvector did not make it ` +
+        `(columns: ${[...relation.columns.keys()].join(", ")}). Choose another name, or drop the table.`,
+    );
+  }
+  const known = newestRevision(migrations);
+  if (relation.breakingRevision > known) {
+    throw new SchemaVersionError(
+      `The table ${name} is at schema revision ${relation.revision}, which needs a newer langchain-pgvector ` +
+        `(this one knows ${known}). Upgrade the package.`,
+    );
+  }
+}
+
+/** A table of chunks or of collections as the LangChain base class creates it. */
+export function isBaseClassTable(relation: RelationState): boolean {
+  return !relation.columns.has(FIXED_COLUMNS.tenant) && [...relation.columns.values()].includes("uuid");
+}
+
+function checkChunksColumns(state: SchemaState, layout: Layout): void {
+  if (!state.chunks.exists) return;
+  const missing = Object.values(layout.columns).filter((name) => !state.chunks.columns.has(name));
+  if (missing.length > 0) {
+    throw new SchemaDriftError(
+      `The table ${JSON.stringify(layout.table)} has no column ${missing.map((name) => JSON.stringify(name)).join(", ")} ` +
+        `(it has ${[...state.chunks.columns.keys()].join(", ")}). Set \`columns\` to the names it was created with.`,
+    );
+  }
+}

@@ -1,0 +1,119 @@
+import { Document } from "@langchain/core/documents";
+import sql, { empty, join, type Sql } from "sql-template-tag";
+import { decodeVector, TextArrayParameter } from "../db/codec.js";
+import { ConfigurationError } from "../errors.js";
+import {
+  combineFilters,
+  compileFilter,
+  parseDocumentFilter,
+  parseFilter,
+  regexFilterError,
+  type DocumentFilter,
+  type Filter,
+} from "./filter/index.js";
+import { scope, type OpenStore } from "./open.js";
+import { integer } from "./options.js";
+import { checkId } from "./rows.js";
+import { embeddingAsText } from "./search.js";
+
+const INCLUDABLE = ["documents", "metadatas", "embeddings"] as const;
+type Part = (typeof INCLUDABLE)[number];
+
+export interface GetParams {
+  /** Exact ids; the result follows their order, and those that are not there are left out. */
+  ids?: string[];
+  /** Metadata filter, combined with the store's own. */
+  where?: Filter;
+  /** Filter on the text of the documents. */
+  whereDocument?: DocumentFilter;
+  /** At most this many rows. */
+  limit?: number;
+  /** Rows to pass over, in the order of the ids. */
+  offset?: number;
+  /** @defaultValue `["documents", "metadatas"]` */
+  include?: Part[];
+}
+
+/** A stored row; each part is there when `include` asked for it. */
+export interface StoredChunk {
+  id: string;
+  content?: string;
+  metadata?: Record<string, unknown>;
+  /** `length === dimensions` of the store; absent too while the row waits for its vector. */
+  embedding?: number[];
+}
+
+/**
+ * Checks a request for stored rows before any I/O. Rows come in the order of `ids` when they are given, else in the
+ * order of their ids.
+ */
+export function planGet(params: GetParams): (store: OpenStore) => Promise<StoredChunk[]> {
+  const ids = params.ids?.map((id) => checkId(id));
+  const filter = combineFilters(
+    params.where === undefined ? undefined : parseFilter(params.where),
+    params.whereDocument === undefined ? undefined : parseDocumentFilter(params.whereDocument),
+  );
+  const limit = integer("limit", params.limit, 0, Number.MAX_SAFE_INTEGER);
+  const offset = integer("offset", params.offset, 0, Number.MAX_SAFE_INTEGER);
+  const include: ReadonlySet<Part> = new Set(params.include ?? ["documents", "metadatas"]);
+  for (const part of include) {
+    if (!INCLUDABLE.includes(part)) {
+      throw new ConfigurationError(
+        `include ${JSON.stringify(part)} is unknown; use ${INCLUDABLE.map((name) => `"${name}"`).join(", ")}.`,
+      );
+    }
+  }
+  return async (store) => {
+    if (ids?.length === 0) return [];
+    const { id, content, metadata } = store.columns;
+    const conditions = [scope(store)];
+    const narrowed = combineFilters(ids === undefined ? store.options.filter : undefined, filter);
+    if (narrowed !== undefined) conditions.push(compileFilter(narrowed, store.columns));
+    const columns: Sql[] = [sql`${id} as id`];
+    if (include.has("documents")) columns.push(sql`${content} as content`);
+    if (include.has("metadatas")) columns.push(sql`${metadata} as metadata`);
+    if (include.has("embeddings")) columns.push(sql`${embeddingAsText(store)} as embedding`);
+    const { from, order } = source(store, ids);
+    const { rows } = await store.database
+      .execute({
+        name: "get",
+        sql: sql`
+          select ${join(columns)} from ${from} where ${join(conditions, " and ")} order by ${order}
+          ${limit === undefined ? empty : sql`limit ${limit}::int8`}
+          ${offset === undefined ? empty : sql`offset ${offset}::int8`}`,
+      })
+      .catch((error: unknown) => {
+        throw regexFilterError(error, narrowed) ?? error;
+      });
+    return rows.map((row) => toStoredChunk(row as unknown as GetRow));
+  };
+}
+
+/** The table alone, or joined to the wanted ids so that the rows come in their order. */
+function source(store: OpenStore, ids: readonly string[] | undefined): { from: Sql; order: Sql } {
+  if (ids === undefined) return { from: store.table, order: store.columns.id };
+  const unique = new TextArrayParameter([...new Set(ids)]);
+  return {
+    from: sql`
+      unnest(${unique}::text[]) with ordinality as wanted ("langchain_pgvector id", "langchain_pgvector position")
+      join ${store.table} on ${store.columns.id} = wanted."langchain_pgvector id"`,
+    order: sql`wanted."langchain_pgvector position"`,
+  };
+}
+
+/** Documents by id, in the order asked; those that are not there are left out. */
+export async function getByIds(store: OpenStore, ids: string[]): Promise<Document[]> {
+  const chunks = await planGet({ ids })(store);
+  return chunks.map(({ id, content, metadata }) => new Document({ id, pageContent: content!, metadata: metadata! }));
+}
+
+interface GetRow {
+  id: string;
+  content?: string;
+  metadata?: Record<string, unknown>;
+  embedding?: string | null;
+}
+
+function toStoredChunk({ embedding, ...row }: GetRow): StoredChunk {
+  return typeof embedding === "string" ? { ...row, embedding: decodeVector(embedding) } : row;
+}

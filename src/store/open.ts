@@ -1,0 +1,135 @@
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
+import sql, { raw, type Sql } from "sql-template-tag";
+import type { Database } from "../db/database.js";
+import { identifier, qualified, quoteQualified } from "../db/identifiers.js";
+import { identityOf } from "../embeddings/identity.js";
+import { DimensionMismatchError, SchemaVersionError, UnknownModelError } from "../errors.js";
+import { ensureSchema } from "../schema/ensure.js";
+import type { ServerInfo } from "../schema/inspect.js";
+import { FIXED_COLUMNS, type ModelVersion, type StorageType } from "../schema/layout.js";
+import type { ResolvedOptions } from "./options.js";
+
+/** The tenant of every row while tenancy is off, so that turning it on later moves no data. */
+export const DEFAULT_TENANT = "default";
+
+/** A store whose schema is known: everything that building a statement needs. */
+export interface OpenStore {
+  readonly database: Database;
+  readonly options: ResolvedOptions;
+  readonly server: ServerInfo & { vector: NonNullable<ServerInfo["vector"]> };
+  /** The schema that the table was found in or made in. */
+  readonly schema: string;
+  readonly model: ModelVersion;
+  readonly table: Sql;
+  readonly columns: { readonly id: Sql; readonly content: Sql; readonly metadata: Sql; readonly embedding: Sql };
+}
+
+/**
+ * Ensures the schema and checks that this embedder belongs to the vectors that are there.
+ *
+ * @throws DimensionMismatchError, UnknownModelError when the store was filled by another model.
+ * @throws SchemaVersionError when `mustExist` and there is no table.
+ */
+export async function openStore(
+  database: Database,
+  options: ResolvedOptions,
+  embeddings: EmbeddingsInterface,
+  mustExist = false,
+): Promise<OpenStore> {
+  const { layout } = options;
+  const state = await ensureSchema(database, layout, () => newModel(options, embeddings, mustExist), {
+    readOnly: options.skipInitializationCheck || mustExist,
+    onStep: (name) => options.logger.info(`langchain-pgvector: applied ${name}`),
+  });
+  const model = state.activeModel;
+  const { vector } = state.server;
+  if (model === undefined || vector === undefined) {
+    throw new SchemaVersionError(
+      `The table ${JSON.stringify(layout.table)} has no ${model ? "pgvector extension" : "recorded embedding model"}. ` +
+        "Restore the missing part from a backup, or re-create the table.",
+    );
+  }
+  checkModel(model, options, embeddings);
+  return {
+    database,
+    options,
+    server: { ...state.server, vector },
+    schema: state.schema,
+    model,
+    table: qualified(state.schema, layout.table),
+    columns: {
+      id: identifier(layout.columns.id),
+      content: identifier(layout.columns.content),
+      metadata: identifier(layout.columns.metadata),
+      embedding: identifier(model.column),
+    },
+  };
+}
+
+/** The predicate that keeps a statement within the store's tenant and collection. */
+export function scope(store: OpenStore): Sql {
+  return sql`${raw(FIXED_COLUMNS.tenant)} = ${DEFAULT_TENANT}::text and ${raw(FIXED_COLUMNS.collection)} = ${store.options.collection}::text`;
+}
+
+/** A vector parameter as an expression of the embedding column's type. */
+export function asEmbedding(store: OpenStore, vector: Sql): Sql {
+  const schema = store.server.vector.schema;
+  const cast = (type: StorageType): Sql => raw(quoteQualified(schema, type));
+  return store.model.storageType === "vector"
+    ? sql`${vector}::${cast("vector")}`
+    : sql`${vector}::${cast("vector")}::${cast("halfvec")}`;
+}
+
+async function newModel(
+  options: ResolvedOptions,
+  embeddings: EmbeddingsInterface,
+  mustExist: boolean,
+): Promise<ModelVersion> {
+  if (mustExist) {
+    throw new SchemaVersionError(
+      `The table ${JSON.stringify(options.layout.table)} does not exist. ` +
+        "Create it with PostgresVectorStore.initialize(...) or: npx langchain-pgvector init",
+    );
+  }
+  const identity = identityOf(embeddings);
+  const dimensions = options.dimensions ?? (await probeDimensions(embeddings));
+  return {
+    version: 1,
+    column: options.layout.columns.embedding,
+    model: options.embeddingModel ?? identity.model,
+    dimensions,
+    metric: options.metric,
+    storageType: options.storageType ?? (dimensions > 2_000 && dimensions <= 4_000 ? "halfvec" : "vector"),
+  };
+}
+
+async function probeDimensions(embeddings: EmbeddingsInterface): Promise<number> {
+  const vector = await embeddings.embedQuery("How many dimensions does this model have?");
+  if (vector.length === 0) {
+    throw new DimensionMismatchError(
+      'The embedder answered with an empty vector. With an OpenAI-compatible server, set `encodingFormat: "float"`.',
+      1,
+      0,
+    );
+  }
+  return vector.length;
+}
+
+function checkModel(model: ModelVersion, options: ResolvedOptions, embeddings: EmbeddingsInterface): void {
+  const table = JSON.stringify(options.layout.table);
+  if (options.dimensions !== undefined && options.dimensions !== model.dimensions) {
+    throw new DimensionMismatchError(
+      `The table ${table} holds vectors of ${model.dimensions} dimensions, the option says ${options.dimensions}. ` +
+        "Remove `dimensions`, or use another table for the other model.",
+      model.dimensions,
+      options.dimensions,
+    );
+  }
+  const given = options.embeddingModel ?? identityOf(embeddings).model;
+  if (given !== undefined && model.model !== undefined && given !== model.model) {
+    throw new UnknownModelError(
+      `The table ${table} was filled by the embedding model ${JSON.stringify(model.model)}, the embedder at hand is ` +
+        `${JSON.stringify(given)}. Vectors of two models must not be compared: use the first model, or another table.`,
+    );
+  }
+}

@@ -1,0 +1,165 @@
+import pg from "pg";
+import type { Pool } from "../db/pool.js";
+import { ConfigurationError } from "../errors.js";
+import { parseFilter, type Filter, type FilterNode } from "./filter/index.js";
+import { checkLayout, type Layout, type Metric, type StorageType } from "../schema/layout.js";
+import type { PGVectorStoreArgs } from "./base-class.js";
+import { SILENT, type Logger } from "./logger.js";
+import { checkMetric } from "./metric.js";
+
+export const DEFAULT_TABLE = "langchain_chunks";
+export const DEFAULT_COLLECTION = "langchain";
+
+/** What text-in methods search with; the same words in config, retriever and CLI. */
+export type SearchType = "similarity";
+
+/** Options of {@link PostgresVectorStore}: those of the base class, with the same meaning, and ours. */
+export interface PostgresVectorStoreArgs extends Omit<PGVectorStoreArgs, "filter" | "tableName" | "pool"> {
+  /** Connection string of a pool that the store makes and ends. */
+  connectionString?: string;
+  /** A `pg.Pool`, or what `openEmbeddedPostgres()` returns. Whoever made it ends it. */
+  pool?: pg.Pool | Pool;
+  /** @defaultValue `"langchain_chunks"` */
+  tableName?: string;
+  /** Applied to every search and every delete by filter, together with the call's own filter. */
+  filter?: Filter;
+  /** Dimensions of the embedding column. Probed from the embedder when the table has to be created without it. */
+  dimensions?: number;
+  /** Name of the embedding model, recorded with the store. Taken from the embedder when it says. */
+  embeddingModel?: string;
+  /**
+   * How vectors are stored: `"vector"` is float32, `"halfvec"` float16 at half the size.
+   * @defaultValue `"vector"` up to 2,000 dimensions, which an HNSW index can cover, `"halfvec"` up to 4,000
+   */
+  storageType?: StorageType;
+  /** @defaultValue `"similarity"` */
+  searchType?: SearchType;
+  /** Candidates that an HNSW scan keeps while it searches, 1 to 1,000. @defaultValue 100 */
+  efSearch?: number;
+  /** Lists that an IVFFlat scan visits. @defaultValue the server's */
+  probes?: number;
+  /** Upper bound on the server's time for one search, in milliseconds. */
+  timeoutMs?: number;
+  /** @defaultValue silent */
+  logger?: Logger;
+}
+
+/** The options of a store, checked, complete and frozen. */
+export interface ResolvedOptions {
+  readonly layout: Layout;
+  readonly collection: string;
+  readonly collectionMetadata: Record<string, unknown> | null;
+  readonly metric: Metric;
+  readonly storageType: StorageType | undefined;
+  readonly dimensions: number | undefined;
+  readonly embeddingModel: string | undefined;
+  readonly filter: FilterNode | undefined;
+  readonly chunkSize: number;
+  readonly scoreNormalization: "distance" | "similarity";
+  readonly skipInitializationCheck: boolean;
+  readonly efSearch: number;
+  readonly probes: number | undefined;
+  readonly timeoutMs: number | undefined;
+  readonly logger: Logger;
+}
+
+/** Options that later releases define; ignoring one silently could open data that it is meant to close. */
+const RESERVED = ["tenantId", "appRole", "readPool", "replicaConnectionString", "contentCipher", "embedders"] as const;
+
+/** @throws ConfigurationError naming the option, its value and what to write instead. No I/O. */
+export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
+  checkReserved(args);
+  const layout: Layout = {
+    schema: args.schemaName ?? undefined,
+    table: args.tableName ?? DEFAULT_TABLE,
+    collectionsTable:
+      args.collectionTableName ??
+      (args.collectionName === undefined ? undefined : `${args.tableName ?? DEFAULT_TABLE}_collections`),
+    extensionSchema: args.extensionSchemaName ?? undefined,
+    columns: {
+      id: args.columns?.idColumnName ?? "id",
+      content: args.columns?.contentColumnName ?? "text",
+      metadata: args.columns?.metadataColumnName ?? "metadata",
+      embedding: args.columns?.vectorColumnName ?? "embedding",
+    },
+  };
+  checkLayout(layout);
+  return Object.freeze({
+    layout: Object.freeze(layout),
+    collection: layout.collectionsTable === undefined ? "" : checkCollection(args.collectionName ?? DEFAULT_COLLECTION),
+    collectionMetadata: args.collectionMetadata ?? null,
+    metric: checkMetric(args.distanceStrategy ?? "cosine"),
+    storageType: oneOf("storageType", args.storageType, ["vector", "halfvec"]),
+    dimensions: integer("dimensions", args.dimensions, 1, 16_000),
+    embeddingModel: args.embeddingModel,
+    filter: args.filter === undefined ? undefined : parseFilter(args.filter),
+    chunkSize: integer("chunkSize", args.chunkSize, 1, 100_000) ?? 500,
+    scoreNormalization: oneOf("scoreNormalization", args.scoreNormalization, ["distance", "similarity"]) ?? "distance",
+    skipInitializationCheck: args.skipInitializationCheck ?? false,
+    efSearch: integer("efSearch", args.efSearch, 1, 1_000) ?? 100,
+    probes: integer("probes", args.probes, 1, 32_768),
+    timeoutMs: integer("timeoutMs", args.timeoutMs, 1, 2_147_483_647),
+    logger: args.logger ?? SILENT,
+  });
+}
+
+/** The pool of a store, and whether the store made it and therefore ends it. */
+export function resolvePool(args: PostgresVectorStoreArgs): { pool: Pool; owned: boolean } {
+  const { pool, connectionString, postgresConnectionOptions } = args;
+  if (pool !== undefined) {
+    if (typeof pool.connect !== "function") {
+      throw new ConfigurationError("`pool` must be a pg.Pool or what openEmbeddedPostgres() returns.");
+    }
+    return { pool: pool, owned: false };
+  }
+  if (connectionString === undefined && postgresConnectionOptions === undefined) {
+    throw new ConfigurationError(
+      "Say where the database is: set `connectionString`, `pool` or `postgresConnectionOptions`.",
+    );
+  }
+  const made = new pg.Pool({
+    ...postgresConnectionOptions,
+    ...(connectionString !== undefined && { connectionString }),
+  });
+  // An idle connection that the server closes must not end the process; the next query reports what is wrong.
+  made.on("error", () => undefined);
+  return { pool: made, owned: true };
+}
+
+/** @throws ConfigurationError unless the value is a whole number in the range. */
+export function integer(name: string, value: number | undefined, min: number, max: number): number | undefined {
+  if (value === undefined) return undefined;
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw new ConfigurationError(
+      `${name} must be a whole number from ${min.toLocaleString("en")} to ${max.toLocaleString("en")}, got ${String(value)}.`,
+    );
+  }
+  return value;
+}
+
+function oneOf<const T extends string>(name: string, value: T | undefined, known: readonly T[]): T | undefined {
+  if (value === undefined || known.includes(value)) return value;
+  throw new ConfigurationError(
+    `${name} ${JSON.stringify(value)} is unknown; use ${known.map((k) => `"${k}"`).join(" or ")}.`,
+  );
+}
+
+function checkCollection(name: string): string {
+  if (typeof name === "string" && name !== "" && !name.includes("\0")) return name;
+  throw new ConfigurationError(`collectionName must be a non-empty string, got ${JSON.stringify(name)}.`);
+}
+
+function checkReserved(args: PostgresVectorStoreArgs): void {
+  const given = args as Record<string, unknown>;
+  for (const name of RESERVED) {
+    if (given[name] !== undefined) {
+      throw new ConfigurationError(`${name} is not supported by this release; remove it.`);
+    }
+  }
+  if (given["tenancy"] !== undefined && given["tenancy"] !== "off") {
+    throw new ConfigurationError(
+      `tenancy ${JSON.stringify(given["tenancy"])} is not supported by this release; only "off" is.`,
+    );
+  }
+  oneOf("searchType", given["searchType"] as SearchType | undefined, ["similarity"]);
+}

@@ -1,0 +1,443 @@
+import type { Callbacks } from "@langchain/core/callbacks/manager";
+import { Document, type DocumentInterface } from "@langchain/core/documents";
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
+import { maximalMarginalRelevance } from "@langchain/core/utils/math";
+import type {
+  MaxMarginalRelevanceSearchOptions,
+  VectorStoreInterface,
+  VectorStoreRetrieverInput,
+} from "@langchain/core/vectorstores";
+import type pg from "pg";
+import { Database } from "../db/database.js";
+import { quoteQualified } from "../db/identifiers.js";
+import { ConfigurationError, IngestError } from "../errors.js";
+import { BasePGVectorStore } from "./base-class.js";
+import { getOrCreateCollection } from "./collections.js";
+import { planDelete, type DeleteParams } from "./delete.js";
+import { combineFilters, parseFilter, type Filter } from "./filter/index.js";
+import { getByIds, planGet, type GetParams, type StoredChunk } from "./get.js";
+import { createHnswIndex, type HnswConfig } from "./hnsw.js";
+import { operatorText } from "./metric.js";
+import { openStore, type OpenStore } from "./open.js";
+import {
+  integer,
+  resolveOptions,
+  resolvePool,
+  type PostgresVectorStoreArgs,
+  type ResolvedOptions,
+  type SearchType,
+} from "./options.js";
+import { PostgresRetriever, type PostgresRetrieverOptions } from "./retriever.js";
+import { toChunkRows } from "./rows.js";
+import { denseSearch, type DenseHit } from "./search.js";
+import { StorePool } from "./store-pool.js";
+import { upsertChunks } from "./upsert.js";
+import { checkVector } from "./vectors.js";
+
+/** Options of one {@link PostgresVectorStore.search}. */
+export interface SearchOptions {
+  /** @defaultValue 4 */
+  k?: number | undefined;
+  /** Combined with the store's own filter. */
+  filter?: Filter | undefined;
+  /** @defaultValue the store's */
+  searchType?: SearchType;
+  /** Candidates of an HNSW scan, 1 to 1,000; raised to `k` when that is more. @defaultValue the store's, 100 */
+  efSearch?: number;
+  /** Lists that an IVFFlat scan visits. */
+  probes?: number;
+  /** Whether hits carry their vectors. @defaultValue false */
+  includeEmbeddings?: boolean;
+  /** Cancels the search on the server. */
+  signal?: AbortSignal;
+  /** Upper bound on the server's time, in milliseconds. */
+  timeoutMs?: number;
+}
+
+/** One result of {@link PostgresVectorStore.search}. */
+export interface SearchHit {
+  document: Document;
+  /** Higher is better. For a similarity search it is the similarity. */
+  score: number;
+  /** Higher is better. */
+  similarity?: number;
+  /** Lower is better; in the store's metric. */
+  distance?: number;
+  /** Place in the dense ranking, from 1, and the distance there. */
+  dense?: { rank: number; distance: number };
+  /** `length === dimensions`; with `includeEmbeddings`. */
+  embedding?: number[];
+}
+
+/**
+ * LangChain's `PGVectorStore` for production: swap the import and keep the code. Any text can be an id, adds are atomic
+ * upserts, filters are checked and parameters only, vectors travel in binary form, and searches come back with `k`
+ * rows when there are `k`.
+ *
+ * @example
+ * ```ts
+ * const store = await PostgresVectorStore.initialize(embeddings, { connectionString: process.env.DATABASE_URL });
+ * await store.addDocuments([{ id: "1", pageContent: "HNSW is a graph index.", metadata: { topic: "indexes" } }]);
+ * const [hit] = await store.search("which index is a graph?", { k: 1, filter: { topic: "indexes" } });
+ * await store.end();
+ * ```
+ */
+export class PostgresVectorStore extends BasePGVectorStore {
+  // A misspelt operator therefore compiles; the FilterError at run time catches it.
+  declare FilterType: any;
+
+  readonly #options: ResolvedOptions;
+  readonly #database: Database;
+  readonly #ownsPool: boolean;
+  #opening: Promise<OpenStore> | undefined;
+  #mustExist = false;
+
+  /** Checks the options; the first call that needs the database opens it and ensures the schema. */
+  constructor(embeddings: EmbeddingsInterface, args: PostgresVectorStoreArgs) {
+    const options = resolveOptions(args);
+    const { pool, owned } = resolvePool(args);
+    const database = new Database(pool);
+    const { layout } = options;
+    super(embeddings, {
+      pool: new StorePool(database) as unknown as pg.Pool,
+      tableName: layout.table,
+      ...(layout.collectionsTable !== undefined && {
+        collectionTableName: layout.collectionsTable,
+        collectionName: options.collection,
+      }),
+      collectionMetadata: options.collectionMetadata,
+      schemaName: layout.schema ?? null,
+      extensionSchemaName: layout.extensionSchema ?? null,
+      skipInitializationCheck: options.skipInitializationCheck,
+      columns: {
+        idColumnName: layout.columns.id,
+        vectorColumnName: layout.columns.embedding,
+        contentColumnName: layout.columns.content,
+        metadataColumnName: layout.columns.metadata,
+      },
+      ...(args.verbose !== undefined && { verbose: args.verbose }),
+      chunkSize: options.chunkSize,
+      distanceStrategy: options.metric,
+      scoreNormalization: options.scoreNormalization,
+    });
+    this.filter = args.filter as typeof this.filter;
+    // The base class keeps everything it was given here, the password included.
+    this.lc_kwargs = { tableName: layout.table };
+    this.#options = options;
+    this.#database = database;
+    this.#ownsPool = owned;
+  }
+
+  /** Opens a store and ensures its schema. @throws as {@link openStore}. */
+  static override async initialize(
+    embeddings: EmbeddingsInterface,
+    config: PostgresVectorStoreArgs,
+  ): Promise<PostgresVectorStore> {
+    return new this(embeddings, config).#ready();
+  }
+
+  /** Opens a store whose table must be there already; runs no DDL. */
+  static async fromExistingIndex(
+    embeddings: EmbeddingsInterface,
+    config: PostgresVectorStoreArgs,
+  ): Promise<PostgresVectorStore> {
+    const store = new this(embeddings, config);
+    store.#mustExist = true;
+    return store.#ready();
+  }
+
+  static override async fromTexts(
+    texts: string[],
+    metadatas: object[] | object,
+    embeddings: EmbeddingsInterface,
+    config: PostgresVectorStoreArgs,
+  ): Promise<PostgresVectorStore> {
+    if (Array.isArray(metadatas) && metadatas.length !== texts.length) {
+      throw new IngestError(`${metadatas.length} metadatas were given for ${texts.length} texts; give one for each.`);
+    }
+    const documents = texts.map((pageContent, index) => {
+      const metadata = (Array.isArray(metadatas) ? metadatas[index] : metadatas) as Record<string, unknown>;
+      return new Document({ pageContent, metadata });
+    });
+    return this.fromDocuments(documents, embeddings, config);
+  }
+
+  static override async fromDocuments(
+    documents: Document[],
+    embeddings: EmbeddingsInterface,
+    config: PostgresVectorStoreArgs,
+  ): Promise<PostgresVectorStore> {
+    const store = await this.initialize(embeddings, config);
+    try {
+      await store.addDocuments(documents, config.ids === undefined ? undefined : { ids: config.ids });
+    } catch (error) {
+      await store.end();
+      throw error;
+    }
+    return store;
+  }
+
+  /**
+   * Embeds documents and stores them in one transaction: all of them or none. A document whose id is there replaces it.
+   *
+   * @returns the ids, in the order of the documents.
+   * @throws IngestError before any I/O for ids that repeat or cannot be stored.
+   */
+  override async addDocuments(documents: DocumentInterface[], options?: { ids?: string[] }): Promise<void & string[]> {
+    const rows = toChunkRows(documents, options?.ids);
+    if (rows.length === 0) return asAdded([]);
+    const store = await this.#open();
+    const vectors = await this.embeddings.embedDocuments(rows.map((row) => row.content));
+    return asAdded(await addRows(store, rows, vectors));
+  }
+
+  /** Stores documents with their vectors, as {@link addDocuments} does. */
+  override async addVectors(
+    vectors: ArrayLike<number>[],
+    documents: DocumentInterface[],
+    options?: { ids?: string[] },
+  ): Promise<void & string[]> {
+    const rows = toChunkRows(documents, options?.ids);
+    if (vectors.length !== rows.length) throw vectorCountError(vectors.length, rows.length);
+    if (rows.length === 0) return asAdded([]);
+    return asAdded(await addRows(await this.#open(), rows, vectors));
+  }
+
+  /**
+   * Deletes by exact ids, or by a filter that is combined with the store's own.
+   *
+   * @throws FilterError for an empty filter, which would delete everything.
+   */
+  override async delete(params: DeleteParams): Promise<void> {
+    const run = planDelete(params);
+    await run(await this.#open());
+  }
+
+  /** The `k` best chunks for a text or a vector, best first. */
+  async search(query: string | readonly number[], options: SearchOptions = {}): Promise<SearchHit[]> {
+    const { efSearch, probes, timeoutMs } = this.#options;
+    const request = {
+      k: checkK(options.k ?? 4),
+      filter: combineFilters(this.#options.filter, parseFilter(options.filter ?? {})),
+      includeEmbeddings: options.includeEmbeddings ?? false,
+      efSearch: integer("efSearch", options.efSearch, 1, 1_000) ?? efSearch,
+      probes: integer("probes", options.probes, 1, 32_768) ?? probes,
+      timeoutMs: integer("timeoutMs", options.timeoutMs, 1, 2_147_483_647) ?? timeoutMs,
+      signal: options.signal,
+    };
+    options.signal?.throwIfAborted();
+    const store = await this.#open();
+    const vector = typeof query === "string" ? await this.embeddings.embedQuery(query) : query;
+    return (await denseSearch(store, { ...request, vector })).map(toSearchHit);
+  }
+
+  override async similaritySearch(
+    query: string,
+    k = 4,
+    filter?: this["FilterType"],
+    _callbacks?: Callbacks,
+  ): Promise<Document[]> {
+    return (await this.search(query, { k, filter })).map((hit) => hit.document);
+  }
+
+  /** Documents with a score whose direction `scoreNormalization` sets: a distance (lower is better) by default. */
+  override async similaritySearchWithScore(
+    query: string,
+    k = 4,
+    filter?: this["FilterType"],
+    _callbacks?: Callbacks,
+  ): Promise<[Document, number][]> {
+    return (await this.search(query, { k, filter })).map((hit) => [hit.document, this.#scoreOf(hit)]);
+  }
+
+  override async similaritySearchVectorWithScore(
+    query: number[],
+    k: number,
+    filter?: this["FilterType"],
+  ): Promise<[Document, number][]> {
+    return (await this.search(query, { k, filter })).map((hit) => [hit.document, this.#scoreOf(hit)]);
+  }
+
+  /** Documents with their distance and their similarity, whatever `scoreNormalization` says. */
+  override async similaritySearchVectorWithScores(
+    query: number[],
+    k: number,
+    filter?: this["FilterType"],
+  ): Promise<[Document, { distance: number; similarity: number }][]> {
+    const hits = await this.search(query, { k, filter });
+    return hits.map(({ document, distance, similarity }) => [
+      document,
+      { distance: distance!, similarity: similarity! },
+    ]);
+  }
+
+  /** Relevant documents that differ from each other: `k` of the `fetchK` nearest by maximal marginal relevance. */
+  override async maxMarginalRelevanceSearch(
+    query: string,
+    options: MaxMarginalRelevanceSearchOptions<this["FilterType"]>,
+  ): Promise<Document[]> {
+    const { k = 4, lambda = 0.5, filter } = options;
+    if (!(lambda >= 0 && lambda <= 1)) throw new ConfigurationError(`lambda must be from 0 to 1, got ${lambda}.`);
+    const fetchK = Math.max(checkK(options.fetchK ?? 20, "fetchK"), checkK(k));
+    const vector = await this.embeddings.embedQuery(query);
+    const hits = await this.search(vector, { k: fetchK, filter, includeEmbeddings: true });
+    const chosen = maximalMarginalRelevance(
+      vector,
+      hits.map((hit) => hit.embedding!),
+      lambda,
+      k,
+    );
+    return chosen.map((index) => hits[index]!.document);
+  }
+
+  /** Stored rows by id and by filter, without a query. */
+  async get(params: GetParams = {}): Promise<StoredChunk[]> {
+    const run = planGet(params);
+    return run(await this.#open());
+  }
+
+  /** Documents by id, in the order asked; those that are not there are left out. */
+  async getByIds(ids: string[]): Promise<Document[]> {
+    return getByIds(await this.#open(), ids);
+  }
+
+  /** A LangChain retriever over this store. A filter is applied whichever way it is passed. */
+  override asRetriever(options?: PostgresRetrieverOptions): PostgresRetriever<this>;
+  override asRetriever(
+    kOrFields?: number | Partial<VectorStoreRetrieverInput<VectorStoreInterface>>,
+    filter?: this["FilterType"],
+    callbacks?: Callbacks,
+    tags?: string[],
+    metadata?: Record<string, unknown>,
+    verbose?: boolean,
+  ): PostgresRetriever<this>;
+  override asRetriever(
+    kOrFields?: number | PostgresRetrieverOptions | Partial<VectorStoreRetrieverInput<VectorStoreInterface>>,
+    filter?: this["FilterType"],
+    callbacks?: Callbacks,
+    tags?: string[],
+    metadata?: Record<string, unknown>,
+    verbose?: boolean,
+  ): PostgresRetriever<this> {
+    const fields: PostgresRetrieverOptions =
+      typeof kOrFields === "object" ? (kOrFields as PostgresRetrieverOptions) : { ...(kOrFields && { k: kOrFields }) };
+    const filters = [fields.filter, filter as Filter | undefined].filter((part) => part !== undefined);
+    for (const part of filters) parseFilter(part);
+    return new PostgresRetriever({
+      ...(callbacks !== undefined && { callbacks }),
+      ...(metadata !== undefined && { metadata }),
+      ...(verbose !== undefined && { verbose }),
+      ...fields,
+      ...(filters.length > 0 && { filter: filters.length === 1 ? filters[0]! : { $and: filters } }),
+      tags: [...(fields.tags ?? tags ?? []), this._vectorstoreType()],
+      vectorStore: this,
+    });
+  }
+
+  /** Builds an HNSW index without blocking reads or writes. @throws IndexBuildError when it fails. */
+  override async createHnswIndex(config: HnswConfig = {}): Promise<void> {
+    await createHnswIndex(await this.#open(), config);
+  }
+
+  /** The uuid of the store's collection, made when it is not there. */
+  override async getOrCreateCollection(): Promise<string> {
+    return getOrCreateCollection(await this.#open());
+  }
+
+  /** Ensures the schema, as {@link initialize} does. @throws DimensionMismatchError when the table has others. */
+  override async ensureTableInDatabase(dimensions?: number): Promise<void> {
+    const expected = integer("dimensions", dimensions, 1, 16_000);
+    if (expected !== undefined && this.#opening === undefined) {
+      this.#opening = this.#start({ ...this.#options, dimensions: expected });
+    }
+    await this.#open();
+  }
+
+  override async ensureCollectionTableInDatabase(): Promise<void> {
+    await this.#open();
+  }
+
+  /** The base class holds a client for ever here; every call of ours borrows one from the pool and gives it back. */
+  protected override async _initializeClient(): Promise<void> {
+    await this.#open();
+  }
+
+  override get computedTableName(): string {
+    return quoteQualified(this.schemaName ?? undefined, this.tableName);
+  }
+
+  override get computedCollectionTableName(): string {
+    const table = this.#options.layout.collectionsTable;
+    if (table === undefined) throw new ConfigurationError("The store has no collection table.");
+    return quoteQualified(this.schemaName ?? undefined, table);
+  }
+
+  override get computedOperatorString(): string {
+    return operatorText(this.#options.metric, this.extensionSchemaName ?? undefined);
+  }
+
+  /** Ends the pool if the store made it. A pool that was passed in belongs to whoever made it. */
+  override async end(): Promise<void> {
+    if (this.#ownsPool) await this.#database.end();
+  }
+
+  async #ready(): Promise<this> {
+    try {
+      await this.#open();
+      return this;
+    } catch (error) {
+      await this.end();
+      throw error;
+    }
+  }
+
+  /** Opens the schema once; a failure is not remembered, so that the next call tries again. */
+  #open(): Promise<OpenStore> {
+    this.#opening ??= this.#start(this.#options);
+    return this.#opening;
+  }
+
+  #start(options: ResolvedOptions): Promise<OpenStore> {
+    const opening = openStore(this.#database, options, this.embeddings, this.#mustExist);
+    opening.catch(() => (this.#opening = undefined));
+    return opening;
+  }
+
+  #scoreOf(hit: SearchHit): number {
+    return this.#options.scoreNormalization === "distance" ? hit.distance! : hit.similarity!;
+  }
+}
+
+async function addRows(
+  store: OpenStore,
+  rows: ReturnType<typeof toChunkRows>,
+  vectors: readonly ArrayLike<number>[],
+): Promise<string[]> {
+  if (vectors.length !== rows.length) throw vectorCountError(vectors.length, rows.length);
+  const embedded = rows.map((row, index) => {
+    const vector = vectors[index]!;
+    const label = (): string => `Vector ${index} (id ${JSON.stringify(row.id)})`;
+    checkVector(vector, store.model.dimensions, store.options.metric, label);
+    return { ...row, vector };
+  });
+  await upsertChunks(store, embedded);
+  return rows.map((row) => row.id);
+}
+
+function vectorCountError(vectors: number, documents: number): IngestError {
+  return new IngestError(`${vectors} vectors came for ${documents} documents; there must be one for each.`);
+}
+
+/** LangChain declares adds as returning nothing here and ids there; ids satisfy both. */
+function asAdded(ids: string[]): void & string[] {
+  return ids as void & string[];
+}
+
+function toSearchHit(hit: DenseHit, index: number): SearchHit {
+  const { distance, similarity } = hit;
+  return { ...hit, score: similarity, dense: { rank: index + 1, distance } };
+}
+
+function checkK(k: number, name = "k"): number {
+  return integer(name, k, 0, 1_000_000)!;
+}

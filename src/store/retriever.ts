@@ -1,0 +1,71 @@
+import { Document } from "@langchain/core/documents";
+import type { BaseRetrieverInput } from "@langchain/core/retrievers";
+import { VectorStoreRetriever, type VectorStoreRetrieverMMRSearchKwargs } from "@langchain/core/vectorstores";
+import type { CallbackManagerForRetrieverRun } from "@langchain/core/callbacks/manager";
+import { ConfigurationError } from "../errors.js";
+import type { Filter } from "./filter/index.js";
+import { integer, type SearchType } from "./options.js";
+import type { PostgresVectorStore } from "./postgres-vector-store.js";
+
+/** Options of {@link PostgresRetriever}; those of LangChain's retrievers and ours. */
+export interface PostgresRetrieverOptions extends BaseRetrieverInput {
+  /** Documents to return. @defaultValue 4 */
+  k?: number;
+  /** Combined with the store's own filter. */
+  filter?: Filter;
+  /** @defaultValue the store's */
+  searchType?: SearchType | "mmr";
+  /** For `"mmr"`: candidates to choose from, and 1 for relevance to 0 for diversity. */
+  searchKwargs?: VectorStoreRetrieverMMRSearchKwargs;
+  /** Leaves out documents whose similarity is below this, whatever `scoreNormalization` says. */
+  scoreThreshold?: number;
+  /** Puts `score` into the metadata of what is returned. @defaultValue false */
+  includeScores?: boolean;
+}
+
+/** A LangChain retriever over a {@link PostgresVectorStore}. */
+export class PostgresRetriever<V extends PostgresVectorStore = PostgresVectorStore> extends VectorStoreRetriever<V> {
+  static override lc_name(): string {
+    return "PostgresRetriever";
+  }
+
+  readonly scoreThreshold: number | undefined;
+  readonly includeScores: boolean;
+
+  constructor(fields: PostgresRetrieverOptions & { vectorStore: V }) {
+    const { searchType, searchKwargs, scoreThreshold, ...rest } = fields;
+    const known = [undefined, "similarity", "mmr"];
+    if (!known.includes(searchType)) {
+      throw new ConfigurationError(`searchType ${JSON.stringify(searchType)} is unknown; use "similarity" or "mmr".`);
+    }
+    if (scoreThreshold !== undefined && (searchType === "mmr" || !Number.isFinite(scoreThreshold))) {
+      throw new ConfigurationError(
+        searchType === "mmr"
+          ? 'scoreThreshold does not go with searchType "mmr", which ranks by diversity too; leave one out.'
+          : `scoreThreshold must be a finite number, got ${String(scoreThreshold)}.`,
+      );
+    }
+    integer("k", rest.k, 1, 1_000_000);
+    super(
+      searchType === "mmr"
+        ? { ...rest, searchType, ...(searchKwargs !== undefined && { searchKwargs }) }
+        : { ...rest, searchType: "similarity" },
+    );
+    this.scoreThreshold = scoreThreshold;
+    this.includeScores = fields.includeScores ?? false;
+  }
+
+  override async _getRelevantDocuments(
+    query: string,
+    runManager?: CallbackManagerForRetrieverRun,
+  ): Promise<Document[]> {
+    if (this.searchType === "mmr") return super._getRelevantDocuments(query, runManager);
+    const hits = await this.vectorStore.search(query, { k: this.k, filter: this.filter as Filter | undefined });
+    const threshold = this.scoreThreshold;
+    return hits
+      .filter((hit) => threshold === undefined || hit.score >= threshold)
+      .map(({ document, score }) =>
+        this.includeScores ? new Document({ ...document, metadata: { ...document.metadata, score } }) : document,
+      );
+  }
+}

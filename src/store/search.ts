@@ -1,0 +1,123 @@
+import { Document } from "@langchain/core/documents";
+import sql, { empty, raw, type Sql } from "sql-template-tag";
+import { decodeVector, VectorParameter } from "../db/codec.js";
+import { quoteIdentifier, quoteQualified } from "../db/identifiers.js";
+import type { Settings } from "../db/settings.js";
+import { compileFilter, regexFilterError, type FilterNode } from "./filter/index.js";
+import { tableFacts } from "./table-facts.js";
+import { distanceOperator, similarityOf } from "./metric.js";
+import { asEmbedding, scope, type OpenStore } from "./open.js";
+import { checkVector } from "./vectors.js";
+
+export interface DenseSearch {
+  /** The query vector; `length === dimensions` of the store. */
+  readonly vector: readonly number[];
+  readonly k: number;
+  /** Combined with the store's own filter by the caller. */
+  readonly filter: FilterNode | undefined;
+  readonly includeEmbeddings: boolean;
+  readonly efSearch: number;
+  readonly probes: number | undefined;
+  readonly timeoutMs: number | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** One row found by vector. */
+export interface DenseHit {
+  readonly document: Document;
+  /** Lower is better. */
+  readonly distance: number;
+  /** Higher is better; see {@link similarityOf}. */
+  readonly similarity: number;
+  /** Present when it was asked for. */
+  readonly embedding?: number[];
+}
+
+const MAX_EF_SEARCH = 1_000;
+/** The first pgvector that goes on scanning an index when a filter has removed too many rows. */
+const ITERATIVE_SCAN_VERSION = [0, 8] as const;
+
+/**
+ * The `k` rows nearest to a vector, nearest first. One statement, one round trip; when an index scan comes back short,
+ * because a filter removed what it had found, an exact search in the same call makes up for it.
+ */
+export async function denseSearch(store: OpenStore, search: DenseSearch): Promise<DenseHit[]> {
+  checkVector(search.vector, store.model.dimensions, store.options.metric, () => "The query vector");
+  const statement = { name: "search", sql: searchSql(store, search) };
+  const { signal, timeoutMs } = search;
+  const run = async (settings: Settings): Promise<DenseHit[]> => {
+    const { rows } = await store.database
+      .execute(statement, { settings, signal, timeoutMs })
+      .catch((error: unknown) => {
+        throw regexFilterError(error, search.filter) ?? error;
+      });
+    return rows.map((row) => toHit(row as unknown as SearchRow, store));
+  };
+  const facts = await tableFacts(store);
+  const hits = await run(scanSettings(store, search));
+  const short = hits.length < search.k && facts.hasVectorIndex;
+  // Bitmap and sequential scans stay possible; a vector index can serve neither.
+  return short ? run({ enable_indexscan: "off" }) : hits;
+}
+
+function searchSql(store: OpenStore, search: DenseSearch): Sql {
+  const { id, content, metadata, embedding } = store.columns;
+  const operator = distanceOperator(store.options.metric, store.server.vector.schema);
+  const distance = sql`${embedding} ${operator} ${asEmbedding(store, sql`${new VectorParameter(search.vector)}`)}`;
+  const filter = search.filter === undefined ? empty : sql` and ${compileFilter(search.filter, store.columns)}`;
+  // The order must be the bare distance, or no index can serve it. A relaxed scan is sorted again outside, and rows
+  // without a direction (NaN) are dropped there, where they cannot change the plan.
+  return sql`
+    with nearest as materialized (
+      select ${id} as id, ${content} as content, ${metadata} as metadata,
+        ${search.includeEmbeddings ? sql`${embeddingAsText(store)} as embedding,` : empty} (${distance})::float8 as distance
+      from ${store.table}
+      where ${scope(store)}${filter}
+      order by ${distance}
+      limit ${search.k}::int8
+    )
+    select * from nearest where distance <> 'NaN' order by distance, id`;
+}
+
+/** The embedding in pgvector's binary form, as base64: half the bytes of its text form and no numbers to parse. */
+export function embeddingAsText(store: OpenStore): Sql {
+  const schema = store.server.vector.schema;
+  const send = raw(`${quoteIdentifier(schema)}.vector_send`);
+  const vector = raw(quoteQualified(schema, "vector"));
+  return sql`encode(${send}(${store.columns.embedding}::${vector}), 'base64')`;
+}
+
+function scanSettings(store: OpenStore, search: DenseSearch): Settings {
+  const settings: Record<string, string> = {
+    "hnsw.ef_search": String(Math.min(MAX_EF_SEARCH, Math.max(search.efSearch, search.k))),
+  };
+  if (search.probes !== undefined) settings["ivfflat.probes"] = String(search.probes);
+  if (hasIterativeScan(store.server.vector.version)) {
+    settings["hnsw.iterative_scan"] = "relaxed_order";
+    settings["ivfflat.iterative_scan"] = "relaxed_order";
+  }
+  return settings;
+}
+
+function hasIterativeScan(version: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const [wantMajor, wantMinor] = ITERATIVE_SCAN_VERSION;
+  return major > wantMajor || (major === wantMajor && minor >= wantMinor);
+}
+
+interface SearchRow {
+  id: string;
+  content: string;
+  metadata: Record<string, unknown>;
+  embedding?: string;
+  distance: number;
+}
+
+function toHit(row: SearchRow, store: OpenStore): DenseHit {
+  return {
+    document: new Document({ id: row.id, pageContent: row.content, metadata: row.metadata }),
+    distance: row.distance,
+    similarity: similarityOf(row.distance, store.options.metric),
+    ...(row.embedding !== undefined && { embedding: decodeVector(row.embedding) }),
+  };
+}
