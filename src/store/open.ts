@@ -25,7 +25,8 @@ export interface OpenStore {
 }
 
 /**
- * Ensures the schema and checks that this embedder belongs to the vectors that are there.
+ * Ensures the schema and, unless it is opened without an embedder, checks that the embedder belongs to the
+ * vectors that are there.
  *
  * @throws DimensionMismatchError, UnknownModelError when the store was filled by another model.
  * @throws SchemaVersionError when `mustExist` and there is no table.
@@ -33,7 +34,7 @@ export interface OpenStore {
 export async function openStore(
   database: Database,
   options: ResolvedOptions,
-  embeddings: EmbeddingsInterface,
+  embeddings: EmbeddingsInterface | undefined,
   mustExist = false,
 ): Promise<OpenStore> {
   const { layout } = options;
@@ -82,10 +83,10 @@ export function asEmbedding(store: OpenStore, vector: Sql): Sql {
 
 async function newModel(
   options: ResolvedOptions,
-  embeddings: EmbeddingsInterface,
+  embeddings: EmbeddingsInterface | undefined,
   mustExist: boolean,
 ): Promise<ModelVersion> {
-  if (mustExist) {
+  if (mustExist || embeddings === undefined) {
     throw new SchemaVersionError(
       `The table ${JSON.stringify(options.layout.table)} does not exist. ` +
         "Create it with PostgresVectorStore.initialize(...) or: npx langchain-pgvector init",
@@ -115,7 +116,7 @@ async function probeDimensions(embeddings: EmbeddingsInterface): Promise<number>
   return vector.length;
 }
 
-function checkModel(model: ModelVersion, options: ResolvedOptions, embeddings: EmbeddingsInterface): void {
+function checkModel(model: ModelVersion, options: ResolvedOptions, embeddings: EmbeddingsInterface | undefined): void {
   const table = JSON.stringify(options.layout.table);
   if (options.dimensions !== undefined && options.dimensions !== model.dimensions) {
     throw new DimensionMismatchError(
@@ -125,7 +126,7 @@ function checkModel(model: ModelVersion, options: ResolvedOptions, embeddings: E
       options.dimensions,
     );
   }
-  const given = options.embeddingModel ?? identityOf(embeddings).model;
+  const given = options.embeddingModel ?? (embeddings && identityOf(embeddings).model);
   if (given !== undefined && model.model !== undefined && given !== model.model) {
     throw new UnknownModelError(
       `The table ${table} was filled by the embedding model ${JSON.stringify(model.model)}, the embedder at hand is ` +

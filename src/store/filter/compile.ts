@@ -11,7 +11,7 @@ type NodeOf<Kind extends FilterNode["kind"]> = Extract<FilterNode, { kind: Kind 
 
 const RANGE_SQL = { lt: "<", lte: "<=", gt: ">", gte: ">=" } as const satisfies Record<RangeOperation, string>;
 
-/** Up to here an index on the metadata beats hashing; Postgres hashes `= any(...)` from nine values on. */
+/** Longest list in the form that an index serves; from nine values on Postgres hashes `= any(...)`, but not `@>`. */
 const INDEXABLE_LIST = 8;
 
 /**
@@ -39,11 +39,7 @@ export function compileFilter(node: FilterNode, columns: FilterColumns): Sql {
     case "in":
       return compileIn(node, columns.metadata);
     case "arrayContains":
-      return contains(
-        node.key,
-        node.values.map((value) => `[${toJson(value)}]`),
-        columns.metadata,
-      );
+      return compileArrayContains(node, columns.metadata);
     case "range":
       return compileRange(node, columns.metadata);
     case "exists":
@@ -72,6 +68,22 @@ function compileIn({ key, values }: NodeOf<"in">, metadata: Sql): Sql {
   }
   if (json.length <= INDEXABLE_LIST) return contains(key, json, metadata);
   return sql`(${valueAt(key, metadata)} = any(${json}::text[]::jsonb[]))`;
+}
+
+function compileArrayContains({ key, values }: NodeOf<"arrayContains">, metadata: Sql): Sql {
+  const json = values.map(toJson);
+  if (json.length <= INDEXABLE_LIST) {
+    return contains(
+      key,
+      json.map((value) => `[${value}]`),
+      metadata,
+    );
+  }
+  const value = valueAt(key, metadata);
+  // Guarded by case, which unlike `and` fixes the order: the elements of anything but an array are an error.
+  return sql`exists (
+    select from jsonb_array_elements(case when jsonb_typeof(${value}) = 'array' then ${value} else '[]' end) as element
+    where element = any(${json}::text[]::jsonb[]))`;
 }
 
 function compileRange({ key, operation, bound }: NodeOf<"range">, metadata: Sql): Sql {
