@@ -10,6 +10,7 @@ create table if not exists {{models}} (
   store text not null,
   version integer not null,
   column_name text not null,
+  provider text,
   model text,
   dimensions integer not null check (dimensions > 0),
   metric text not null check (metric in ('cosine', 'euclidean', 'innerProduct')),

@@ -30,6 +30,8 @@ export interface CheckedEmbeddingsOptions {
  * A wrong vector would be stored without a sound and found by nobody.
  */
 export class CheckedEmbeddings extends Embeddings {
+  /** The wrapped embedder's provider, when it is known. */
+  readonly provider: string | undefined;
   /** The wrapped embedder's model, when it says. */
   readonly model: string | undefined;
   /** Length of the vectors: as asked for, or as seen in the first reply. */
@@ -42,6 +44,7 @@ export class CheckedEmbeddings extends Embeddings {
   constructor(embeddings: EmbeddingsInterface, options: CheckedEmbeddingsOptions = {}) {
     super({});
     const identity = identityOf(embeddings);
+    this.provider = options.label?.provider ?? identity.provider;
     this.model = options.label?.model ?? identity.model;
     this.dimensions = options.dimensions ?? identity.dimensions;
     this.#inner = embeddings;

@@ -2,6 +2,8 @@ import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 
 /** What an embedder says about itself; a field is absent when it does not say. */
 export interface EmbedderIdentity {
+  /** Such as `openai`, `ollama` or `offline`; absent for other classes of embedders. */
+  readonly provider?: string;
   readonly model?: string;
   readonly dimensions?: number;
 }
@@ -19,16 +21,31 @@ const DEEPEST_WRAPPING = 5;
  * `:latest` is dropped from the name, because Ollama takes both spellings for one model.
  */
 export function identityOf(embeddings: EmbeddingsInterface): EmbedderIdentity {
-  const identity: { model?: string; dimensions?: number } = {};
+  const identity: { provider?: string; model?: string; dimensions?: number } = {};
   let embedder: unknown = embeddings;
   for (let depth = 0; depth < DEEPEST_WRAPPING && isRecord(embedder); depth++) {
+    identity.provider ??= providerOf(embedder);
     identity.model ??= modelOf(embedder);
     identity.dimensions ??= DIMENSION_FIELDS.map((field) => fieldOf(embedder, field)).find(isCount);
     embedder = WRAPPED_FIELDS.map((field) => fieldOf(embedder, field)).find(isRecord);
   }
+  if (identity.provider === undefined) delete identity.provider;
   if (identity.model === undefined) delete identity.model;
   if (identity.dimensions === undefined) delete identity.dimensions;
   return identity;
+}
+
+/** Classes of embedders whose provider the command line can reach by itself. */
+const PROVIDER_CLASSES: Readonly<Record<string, string>> = {
+  OfflineEmbeddings: "offline",
+  OpenAIEmbeddings: "openai",
+  CarefulOpenAIEmbeddings: "openai",
+  OllamaEmbeddings: "ollama",
+};
+
+function providerOf(embedder: Record<string, unknown>): string | undefined {
+  const named = fieldOf(embedder, "provider");
+  return isName(named) ? named : PROVIDER_CLASSES[embedder.constructor.name];
 }
 
 function modelOf(embedder: Record<string, unknown>): string | undefined {

@@ -174,6 +174,7 @@ async function readRegistry(session: Session, schema: string, layout: Layout): P
 interface ModelRow {
   version: number;
   column_name: string;
+  provider: string | null;
   model: string | null;
   dimensions: number;
   metric: ModelVersion["metric"];
@@ -184,6 +185,7 @@ function toModelVersion(row: ModelRow): ModelVersion {
   return {
     version: row.version,
     column: row.column_name,
+    provider: row.provider ?? undefined,
     model: row.model ?? undefined,
     dimensions: row.dimensions,
     metric: row.metric,

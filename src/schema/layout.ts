@@ -37,6 +37,8 @@ export type Metric = "cosine" | "euclidean" | "innerProduct";
 export interface ModelVersion {
   readonly version: number;
   readonly column: string;
+  /** Such as `openai` or `offline`, when it is known. */
+  readonly provider: string | undefined;
   /** Name of the model, when the embedder says it. */
   readonly model: string | undefined;
   readonly dimensions: number;

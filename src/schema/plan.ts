@@ -52,6 +52,7 @@ export function registerModel(models: string, layout: Layout, model: ModelVersio
     quoteLiteral(layout.table),
     String(model.version),
     quoteLiteral(model.column),
+    model.provider === undefined ? "null" : quoteLiteral(model.provider),
     model.model === undefined ? "null" : quoteLiteral(model.model),
     String(model.dimensions),
     quoteLiteral(model.metric),
@@ -59,7 +60,7 @@ export function registerModel(models: string, layout: Layout, model: ModelVersio
     "'active'",
   ];
   return (
-    `\ninsert into ${models} (store, version, column_name, model, dimensions, metric, storage_type, state)\n` +
+    `\ninsert into ${models} (store, version, column_name, provider, model, dimensions, metric, storage_type, state)\n` +
     `values (${values.join(", ")});\n`
   );
 }

@@ -2,6 +2,7 @@ import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import sql, { raw, type Sql } from "sql-template-tag";
 import type { Database } from "../db/database.js";
 import { identifier, qualified, quoteQualified } from "../db/identifiers.js";
+import { CheckedEmbeddings } from "../embeddings/checked.js";
 import { identityOf } from "../embeddings/identity.js";
 import { DimensionMismatchError, SchemaVersionError, UnknownModelError } from "../errors.js";
 import { ensureSchema } from "../schema/ensure.js";
@@ -97,6 +98,7 @@ async function newModel(
   return {
     version: 1,
     column: options.layout.columns.embedding,
+    provider: identity.provider,
     model: options.embeddingModel ?? identity.model,
     dimensions,
     metric: options.metric,
@@ -104,15 +106,9 @@ async function newModel(
   };
 }
 
+/** Asks once and refuses an answer that cannot be a vector, since the column would keep its number of dimensions. */
 async function probeDimensions(embeddings: EmbeddingsInterface): Promise<number> {
-  const vector = await embeddings.embedQuery("How many dimensions does this model have?");
-  if (vector.length === 0) {
-    throw new DimensionMismatchError(
-      'The embedder answered with an empty vector. With an OpenAI-compatible server, set `encodingFormat: "float"`.',
-      1,
-      0,
-    );
-  }
+  const vector = await new CheckedEmbeddings(embeddings).embedQuery("How many dimensions does this model have?");
   return vector.length;
 }
 

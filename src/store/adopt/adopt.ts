@@ -120,6 +120,7 @@ function modelOf(survey: Survey, options: ResolvedOptions): ModelVersion {
   return {
     version: 1,
     column: options.layout.columns.embedding,
+    provider: undefined,
     model: options.embeddingModel,
     dimensions: survey.dimensions,
     metric: survey.metric,

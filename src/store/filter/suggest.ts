@@ -9,7 +9,7 @@ export function closest(name: string, known: readonly string[]): string[] {
       sameStyle: candidate.startsWith("$") === name.startsWith("$"),
     }))
     .filter(({ distance }) => distance <= tolerance)
-    .sort((a, b) => a.distance - b.distance || Number(b.sameStyle) - Number(a.sameStyle))
+    .toSorted((a, b) => a.distance - b.distance || Number(b.sameStyle) - Number(a.sameStyle))
     .slice(0, 2)
     .map(({ candidate }) => candidate);
 }
