@@ -1,0 +1,54 @@
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { addAdopt } from "./adopt.js";
+import { addAsk } from "./ask.js";
+import type { CliContext } from "./context.js";
+import { explainError } from "./context.js";
+import { addDemo } from "./demo.js";
+import { addIngest } from "./ingest.js";
+import { addInit } from "./init.js";
+import { addSearch } from "./search.js";
+
+/**
+ * Runs one verb.
+ *
+ * @param args the words after the program's name.
+ * @returns the exit code: 0 done, 1 failed, 2 wrong usage.
+ */
+export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
+  try {
+    await createProgram(context).parseAsync([...args], { from: "user" });
+    return 0;
+  } catch (error) {
+    const { code, message } = explainError(error);
+    if (message !== undefined) context.err(message);
+    return code;
+  }
+}
+
+function createProgram(context: CliContext): Command {
+  const program = new Command("langchain-pgvector")
+    .description("The production Postgres vector store and RAG pipeline for LangChain.js")
+    .version(packageVersion())
+    .showHelpAfterError("(add --help for usage and examples)")
+    .configureOutput({
+      writeOut: (text) => context.out(text.trimEnd()),
+      writeErr: (text) => context.err(text.trimEnd()),
+    })
+    .exitOverride();
+  program.commandsGroup("Start:");
+  addDemo(program, context);
+  addIngest(program, context);
+  addAsk(program, context);
+  addSearch(program, context);
+  program.commandsGroup("Store:");
+  addInit(program, context);
+  addAdopt(program, context);
+  program.addHelpText("after", "\nEvery verb explains itself: langchain-pgvector <verb> --help");
+  return program;
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
