@@ -57,8 +57,9 @@ export class FilterError extends LangChainPgvectorError {
   constructor(
     message: string,
     readonly path: string,
+    options?: ErrorOptions,
   ) {
-    super(message);
+    super(message, options);
   }
 }
 
@@ -105,6 +106,23 @@ export class DatabaseError extends LangChainPgvectorError {
     /** Five-character SQLSTATE, or `undefined` when the connection itself failed. */
     readonly sqlstate: string | undefined,
     /** Whether the same call may succeed when it is made again. */
+    readonly retryable: boolean,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** The server of an embedding or chat model refused, did not answer, or answered something else. */
+export class ModelProviderError extends LangChainPgvectorError {
+  readonly code = "MODEL_PROVIDER";
+
+  constructor(
+    message: string,
+    readonly provider: string,
+    /** HTTP status, or `undefined` when no answer came. */
+    readonly status: number | undefined,
+    /** Whether the same call may succeed when it is made again later. */
     readonly retryable: boolean,
     options?: ErrorOptions,
   ) {

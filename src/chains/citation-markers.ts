@@ -1,5 +1,5 @@
 const MARKER = /\s*\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]/g;
-const UNFINISHED = /\s*(?:\[[\d\s,;]{0,40})?$/;
+const UNFINISHED = /\s*(?:\[[\d\s,;]*)?$/;
 
 /** A `[n]` or `[n, m]` in an answer. */
 export interface Marker {

@@ -1,3 +1,4 @@
+export { createConversationalRagChain } from "./conversational-rag-chain.js";
 export { formatCitation, type Citation } from "./citation.js";
 export {
   ExtractiveAnswerer,

@@ -1,7 +1,7 @@
 import type { Span } from "./citation.js";
 
 const FENCE = /^ {0,3}(```|~~~)(.*)$/;
-const CODE_LINE = /^(?: {2,}|\t|[$#]|--|\/\/)|[;{}()\[\],=>\\]\s*$/;
+const CODE_LINE = /^(?: {2,}|\t|[$#]|--|\/\/)|[;{}()[\],=>\\]\s*$/;
 const HEADING = /^ {0,3}#{1,6}(?:\s|$)/;
 const RULE = /^[\s|:=*_+-]*$/;
 const UNDERLINE = /^ {0,3}(?:=+|-+)\s*$/;

@@ -47,7 +47,7 @@ export function rankSentences(question: string, context: readonly DocumentInterf
       return { ...sentence, passage, coverage: earned / total };
     }),
   );
-  return ranked.sort((a, b) => b.coverage - a.coverage);
+  return ranked.toSorted((a, b) => b.coverage - a.coverage);
 }
 
 interface Term {

@@ -1,9 +1,9 @@
 import type { Sql } from "sql-template-tag";
-import { DatabaseError } from "../errors.js";
+import { cancelBackend, orAbort } from "./abort.js";
 import { canRunScoped, runScoped } from "./scoped-query.js";
 import { applySettings, type Settings } from "./settings.js";
 import { isEmbedded, type Pool, type PoolClient, type QueryReply, type QueryRequest } from "./pool.js";
-import { SQLSTATE, sqlstateOf, toDatabaseError } from "./sqlstate.js";
+import { losesConnection, SQLSTATE, sqlstateOf, toDatabaseError } from "./sqlstate.js";
 
 /** A statement and the name under which it appears in `pg_stat_statements` and in error messages. */
 export interface Statement {
@@ -52,7 +52,7 @@ export class Database {
       } finally {
         await stopWatching();
       }
-    });
+    }, options.signal);
   }
 
   /**
@@ -81,32 +81,41 @@ export class Database {
     await this.pool.end();
   }
 
-  async #withClient<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
-    const client = await this.pool.connect().catch((error: unknown) => {
-      throw toDatabaseError(error, "connect");
-    });
+  async #withClient<T>(work: (client: PoolClient) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const client = await this.#connect(signal);
     let broken = false;
     try {
       return await work(client);
     } catch (error) {
-      broken = error instanceof DatabaseError && error.sqlstate === undefined;
+      broken = losesConnection(error);
       throw error;
     } finally {
       client.release(broken);
     }
   }
 
+  async #connect(signal: AbortSignal | undefined): Promise<PoolClient> {
+    let connecting: Promise<PoolClient> | undefined;
+    try {
+      connecting = this.pool.connect();
+      return await orAbort(connecting, signal);
+    } catch (error) {
+      if (signal?.aborted) {
+        connecting?.then(
+          (client) => client.release(),
+          () => undefined,
+        );
+        throw signal.reason;
+      }
+      throw toDatabaseError(error, "connect");
+    }
+  }
+
   /** Cancels the running statement when `signal` fires; the returned function waits until no cancel can hit later. */
   #cancelOnAbort(client: PoolClient, signal: AbortSignal | undefined): () => Promise<void> {
     if (signal === undefined || this.embedded) return () => Promise.resolve();
-    const processId = (client as { processID?: number | null }).processID;
-    if (typeof processId !== "number") return () => Promise.resolve();
-    let cancelled: Promise<unknown> = Promise.resolve();
-    const cancel = (): void => {
-      cancelled = this.#withClient((other) =>
-        other.query({ text: "select pg_cancel_backend($1::int4)", values: [processId] }),
-      ).catch(() => undefined);
-    };
+    let cancelled = Promise.resolve();
+    const cancel = (): void => void (cancelled = cancelBackend(client));
     signal.addEventListener("abort", cancel, { once: true });
     return async () => {
       signal.removeEventListener("abort", cancel);
@@ -115,9 +124,15 @@ export class Database {
   }
 }
 
-/** Text and values of a statement, with its name as a comment in front. */
+/**
+ * Text and values of a statement, with its name as a comment after the first word: PostgreSQL 18 drops a comment in
+ * front of a statement before `pg_stat_statements` sees it.
+ */
 export function toRequest(statement: Statement): QueryRequest {
-  return { text: `/* langchain-pgvector:${statement.name} */ ${statement.sql.text}`, values: statement.sql.values };
+  const text = statement.sql.text
+    .trimStart()
+    .replace(/^\w+/, (verb) => `${verb} /* langchain-pgvector:${statement.name} */`);
+  return { text, values: statement.sql.values };
 }
 
 function sessionOf(client: PoolClient): Session {

@@ -8,5 +8,5 @@ export function applySettings(settings: Settings): Sql | undefined {
   const entries = Object.entries(settings);
   if (entries.length === 0) return undefined;
   const calls = entries.map(([name, value]) => sql`set_config(${name}::text, ${value}::text, true)`);
-  return sql`/* langchain-pgvector:settings */ select ${join(calls)}`;
+  return sql`select /* langchain-pgvector:settings */ ${join(calls)}`;
 }

@@ -12,13 +12,20 @@ export const SQLSTATE = {
   uniqueViolation: "23505",
 } as const;
 
-const RETRYABLE: ReadonlySet<string> = new Set([SQLSTATE.deadlock, SQLSTATE.serializationFailure]);
+/** A deadlock, a serialization failure, a server that shuts down or starts up, too many connections. */
+const RETRYABLE: ReadonlySet<string> = new Set(["40P01", "40001", "57P01", "57P02", "57P03", "53300"]);
 
 /** The SQLSTATE of a driver's error, or `undefined` for anything else. */
 export function sqlstateOf(error: unknown): string | undefined {
   if (error instanceof DatabaseError) return error.sqlstate;
   if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
   return typeof error.code === "string" && /^[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined;
+}
+
+/** Whether the connection is gone after this error: the driver lost it, or the server said that it closes it. */
+export function losesConnection(error: unknown): boolean {
+  if (!(error instanceof DatabaseError)) return false;
+  return error.sqlstate === undefined || error.sqlstate.startsWith("08") || error.sqlstate.startsWith("57P");
 }
 
 /** Wraps whatever a driver threw; an error of ours passes through unchanged. */

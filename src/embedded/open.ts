@@ -78,11 +78,14 @@ async function startDirectory(folder: string): Promise<PGlite> {
   return startDatabase(cluster);
 }
 
+/** The package declares an enumeration of the built-in types, but takes any type, those of extensions included. */
+const parserOf: (oid: number, format: "text") => (text: string) => unknown = types.getTypeParser;
+
 async function startDatabase(cluster: string | undefined): Promise<PGlite> {
   const options: PGliteOptions = { extensions: { vector, pg_trgm } };
   const database = await PGlite.create(cluster === undefined ? options : { ...options, dataDir: `file://${cluster}` });
   // Values arrive as text; the parsers of `pg` make both drivers return the same JavaScript values.
-  database.parsers = new Proxy({}, { get: (_, oid) => types.getTypeParser(Number(oid) as types.TypeId, "text") });
+  database.parsers = new Proxy({}, { get: (_, oid) => parserOf(Number(oid), "text") });
   // Parameters are encoded before they get here, so nothing is left to serialize.
   database.serializers = new Proxy({}, { get: () => (value: unknown) => value });
   return database;

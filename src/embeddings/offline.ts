@@ -133,9 +133,8 @@ function normalised(vector: Float64Array): number[] {
   const length = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
   // Text without words, or whose features cancel out, still needs a direction: the same one always.
   if (length === 0) {
-    const fallback = new Array<number>(vector.length).fill(0);
-    fallback[featureHash(NOTHING, "") % vector.length] = 1;
-    return fallback;
+    const only = featureHash(NOTHING, "") % vector.length;
+    return Array.from(vector, (_, index) => (index === only ? 1 : 0));
   }
   return Array.from(vector, (value) => Math.fround(value / length));
 }

@@ -1,24 +1,7 @@
-import { LangChainPgvectorError } from "../errors.js";
+import { LangChainPgvectorError, ModelProviderError } from "../errors.js";
 import { withoutSecrets } from "./error-body.js";
 import { failureOf, type Failure } from "./failure.js";
 import { nameModel, type ModelLabel } from "./model-label.js";
-
-/** The server of an embedding or chat model refused, did not answer, or answered something else. */
-export class ModelProviderError extends LangChainPgvectorError {
-  readonly code = "MODEL_PROVIDER";
-
-  constructor(
-    message: string,
-    readonly provider: string,
-    /** HTTP status, or `undefined` when no answer came. */
-    readonly status: number | undefined,
-    /** Whether the same call may succeed when it is made again later. */
-    readonly retryable: boolean,
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-  }
-}
 
 const PASSING = new Set<Failure["kind"]>(["rate-limit", "timeout", "unreachable", "connection"]);
 

@@ -7,7 +7,6 @@ import type { StorageType } from "../schema/layout.js";
 import { operatorClass } from "./metric.js";
 import type { OpenStore } from "./open.js";
 import { integer } from "./options.js";
-import { forgetTableFacts } from "./table-facts.js";
 
 export interface HnswConfig {
   /** Must be those of the embedding column when given. */
@@ -60,7 +59,6 @@ export async function createHnswIndex(store: OpenStore, config: HnswConfig): Pro
       );
     }
   });
-  forgetTableFacts(store);
 }
 
 /** The name of an HNSW index; a long one is cut and told apart by a hash of the whole. */

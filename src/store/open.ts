@@ -82,10 +82,11 @@ export function asEmbedding(store: OpenStore, vector: Sql): Sql {
     : sql`${vector}::${cast("vector")}::${cast("halfvec")}`;
 }
 
-async function newModel(
+/** The model version that a new table would start with; probes the embedder when `dimensions` is not set. */
+export async function newModel(
   options: ResolvedOptions,
   embeddings: EmbeddingsInterface | undefined,
-  mustExist: boolean,
+  mustExist = false,
 ): Promise<ModelVersion> {
   if (mustExist || embeddings === undefined) {
     throw new SchemaVersionError(
@@ -112,16 +113,20 @@ async function probeDimensions(embeddings: EmbeddingsInterface): Promise<number>
   return vector.length;
 }
 
+/** @throws DimensionMismatchError when the table holds vectors of another length. */
+export function checkDimensions(model: ModelVersion, dimensions: number, { layout }: ResolvedOptions): void {
+  if (dimensions === model.dimensions) return;
+  throw new DimensionMismatchError(
+    `The table ${JSON.stringify(layout.table)} holds vectors of ${model.dimensions} dimensions, the option says ` +
+      `${dimensions}. Remove \`dimensions\`, or use another table for the other model.`,
+    model.dimensions,
+    dimensions,
+  );
+}
+
 function checkModel(model: ModelVersion, options: ResolvedOptions, embeddings: EmbeddingsInterface | undefined): void {
   const table = JSON.stringify(options.layout.table);
-  if (options.dimensions !== undefined && options.dimensions !== model.dimensions) {
-    throw new DimensionMismatchError(
-      `The table ${table} holds vectors of ${model.dimensions} dimensions, the option says ${options.dimensions}. ` +
-        "Remove `dimensions`, or use another table for the other model.",
-      model.dimensions,
-      options.dimensions,
-    );
-  }
+  if (options.dimensions !== undefined) checkDimensions(model, options.dimensions, options);
   const given = options.embeddingModel ?? (embeddings && identityOf(embeddings).model);
   if (given !== undefined && model.model !== undefined && given !== model.model) {
     throw new UnknownModelError(

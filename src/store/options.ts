@@ -10,6 +10,9 @@ import { checkMetric } from "./metric.js";
 export const DEFAULT_TABLE = "langchain_chunks";
 export const DEFAULT_COLLECTION = "langchain";
 
+/** It is part of the primary key, whose entries have room for 2,704 bytes, most of them for the id. */
+const MAX_COLLECTION_BYTES = 500;
+
 /** What text-in methods search with; the same words in config, retriever and CLI. */
 export type SearchType = "similarity";
 
@@ -145,8 +148,11 @@ function oneOf<const T extends string>(name: string, value: T | undefined, known
 }
 
 function checkCollection(name: string): string {
-  if (typeof name === "string" && name !== "" && !name.includes("\0")) return name;
-  throw new ConfigurationError(`collectionName must be a non-empty string, got ${JSON.stringify(name)}.`);
+  const storable = typeof name === "string" && name !== "" && !name.includes("\0") && name.isWellFormed();
+  if (storable && Buffer.byteLength(name) <= MAX_COLLECTION_BYTES) return name;
+  throw new ConfigurationError(
+    `collectionName must be a non-empty string of at most ${MAX_COLLECTION_BYTES} bytes, got ${JSON.stringify(name)}.`,
+  );
 }
 
 function checkReserved(args: PostgresVectorStoreArgs): void {

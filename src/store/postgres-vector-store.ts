@@ -8,6 +8,7 @@ import type {
   VectorStoreRetrieverInput,
 } from "@langchain/core/vectorstores";
 import type pg from "pg";
+import { orAbort } from "../db/abort.js";
 import { Database } from "../db/database.js";
 import { quoteQualified } from "../db/identifiers.js";
 import { ConfigurationError, IngestError } from "../errors.js";
@@ -18,7 +19,7 @@ import { combineFilters, parseFilter, type Filter } from "./filter/index.js";
 import { getByIds, planGet, type GetParams, type StoredChunk } from "./get.js";
 import { createHnswIndex, type HnswConfig } from "./hnsw.js";
 import { operatorText } from "./metric.js";
-import { openStore, type OpenStore } from "./open.js";
+import { checkDimensions, openStore, type OpenStore } from "./open.js";
 import {
   integer,
   resolveOptions,
@@ -226,8 +227,8 @@ export class PostgresVectorStore extends BasePGVectorStore {
       signal: options.signal,
     };
     options.signal?.throwIfAborted();
-    const store = await this.#open();
-    const vector = typeof query === "string" ? await this.embeddings.embedQuery(query) : query;
+    const store = await orAbort(this.#open(), options.signal);
+    const vector = typeof query === "string" ? await orAbort(this.embeddings.embedQuery(query), options.signal) : query;
     return (await denseSearch(store, { ...request, vector })).map(toSearchHit);
   }
 
@@ -320,15 +321,17 @@ export class PostgresVectorStore extends BasePGVectorStore {
     verbose?: boolean,
   ): PostgresRetriever<this> {
     const fields: PostgresRetrieverOptions =
-      typeof kOrFields === "object" ? (kOrFields as PostgresRetrieverOptions) : { ...(kOrFields && { k: kOrFields }) };
-    const filters = [fields.filter, filter as Filter | undefined].filter((part) => part !== undefined);
-    for (const part of filters) parseFilter(part);
+      typeof kOrFields === "object"
+        ? (kOrFields as PostgresRetrieverOptions)
+        : { ...(kOrFields !== undefined && { k: kOrFields }) };
+    // Checked here, so that a misspelt filter fails where it is written; an empty one filters nothing.
+    const filters = [fields.filter, filter as Filter | undefined].filter((part) => parseFilter(part) !== undefined);
     return new PostgresRetriever({
       ...(callbacks !== undefined && { callbacks }),
       ...(metadata !== undefined && { metadata }),
       ...(verbose !== undefined && { verbose }),
       ...fields,
-      ...(filters.length > 0 && { filter: filters.length === 1 ? filters[0]! : { $and: filters } }),
+      ...(filters.length > 0 && { filter: filters.length === 1 ? filters[0]! : { $and: filters as Filter[] } }),
       tags: [...(fields.tags ?? tags ?? []), this._vectorstoreType()],
       vectorStore: this,
     });
@@ -350,7 +353,8 @@ export class PostgresVectorStore extends BasePGVectorStore {
     if (expected !== undefined && this.#opening === undefined) {
       this.#opening = this.#start({ ...this.#options, dimensions: expected });
     }
-    await this.#open();
+    const { model } = await this.#open();
+    if (expected !== undefined) checkDimensions(model, expected, this.#options);
   }
 
   override async ensureCollectionTableInDatabase(): Promise<void> {

@@ -41,6 +41,9 @@ export function toChunkRows(documents: readonly DocumentInterface[], ids?: reado
   });
 }
 
+/** An entry of a btree, in which an id stands beside its tenant and collection, has room for 2,704 bytes. */
+const MAX_ID_BYTES = 2_000;
+
 /** @throws IngestError when the value cannot be an id. */
 export function checkId(id: unknown, index?: number): string {
   const where = index === undefined ? "" : ` of document ${index}`;
@@ -50,6 +53,13 @@ export function checkId(id: unknown, index?: number): string {
   if (id.includes("\0") || !id.isWellFormed()) {
     throw new IngestError(
       `The id ${JSON.stringify(id)}${where} holds a NUL or half of a surrogate pair, which Postgres cannot store.`,
+      index,
+    );
+  }
+  if (Buffer.byteLength(id) > MAX_ID_BYTES) {
+    throw new IngestError(
+      `The id ${JSON.stringify(`${id.slice(0, 40)}...`)}${where} has ${Buffer.byteLength(id)} bytes in UTF-8; ` +
+        `${MAX_ID_BYTES} fit into the primary key. Use a hash of it.`,
       index,
     );
   }

@@ -4,7 +4,7 @@ import { decodeVector, VectorParameter } from "../db/codec.js";
 import { quoteIdentifier, quoteQualified } from "../db/identifiers.js";
 import type { Settings } from "../db/settings.js";
 import { compileFilter, regexFilterError, type FilterNode } from "./filter/index.js";
-import { tableFacts } from "./table-facts.js";
+import { hasVectorIndex, warnWithoutIndex } from "./table-facts.js";
 import { distanceOperator, similarityOf } from "./metric.js";
 import { asEmbedding, scope, type OpenStore } from "./open.js";
 import { checkVector } from "./vectors.js";
@@ -44,8 +44,11 @@ const ITERATIVE_SCAN_VERSION = [0, 8] as const;
 export async function denseSearch(store: OpenStore, search: DenseSearch): Promise<DenseHit[]> {
   checkVector(search.vector, store.model.dimensions, store.options.metric, () => "The query vector");
   const statement = { name: "search", sql: searchSql(store, search) };
-  const { signal, timeoutMs } = search;
+  const { signal } = search;
+  const started = performance.now();
   const run = async (settings: Settings): Promise<DenseHit[]> => {
+    const elapsed = Math.floor(performance.now() - started);
+    const timeoutMs = search.timeoutMs === undefined ? undefined : Math.max(1, search.timeoutMs - elapsed);
     const { rows } = await store.database
       .execute(statement, { settings, signal, timeoutMs })
       .catch((error: unknown) => {
@@ -53,11 +56,12 @@ export async function denseSearch(store: OpenStore, search: DenseSearch): Promis
       });
     return rows.map((row) => toHit(row as unknown as SearchRow, store));
   };
-  const facts = await tableFacts(store);
   const hits = await run(scanSettings(store, search));
-  const short = hits.length < search.k && facts.hasVectorIndex;
+  // Advice must not cost the caller the rows that are already here.
+  await warnWithoutIndex(store).catch(() => undefined);
+  if (hits.length >= search.k || !(await hasVectorIndex(store))) return hits;
   // Bitmap and sequential scans stay possible; a vector index can serve neither.
-  return short ? run({ enable_indexscan: "off" }) : hits;
+  return run({ enable_indexscan: "off" });
 }
 
 function searchSql(store: OpenStore, search: DenseSearch): Sql {
@@ -65,15 +69,15 @@ function searchSql(store: OpenStore, search: DenseSearch): Sql {
   const operator = distanceOperator(store.options.metric, store.server.vector.schema);
   const distance = sql`${embedding} ${operator} ${asEmbedding(store, sql`${new VectorParameter(search.vector)}`)}`;
   const filter = search.filter === undefined ? empty : sql` and ${compileFilter(search.filter, store.columns)}`;
-  // The order must be the bare distance, or no index can serve it. A relaxed scan is sorted again outside, and rows
+  // The order must be the bare distance, or no index can serve it; by name, so that the vector travels once. A relaxed scan is sorted again outside, and rows
   // without a direction (NaN) are dropped there, where they cannot change the plan.
   return sql`
     with nearest as materialized (
       select ${id} as id, ${content} as content, ${metadata} as metadata,
-        ${search.includeEmbeddings ? sql`${embeddingAsText(store)} as embedding,` : empty} (${distance})::float8 as distance
+        ${search.includeEmbeddings ? sql`${embeddingAsText(store)} as embedding,` : empty} ${distance} as distance
       from ${store.table}
       where ${scope(store)}${filter}
-      order by ${distance}
+      order by distance
       limit ${search.k}::int8
     )
     select * from nearest where distance <> 'NaN' order by distance, id`;

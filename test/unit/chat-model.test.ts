@@ -3,7 +3,7 @@ import { tool } from "@langchain/core/tools";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { chatModelError, createChatModel, type ChatModelSpec } from "../../src/cli/chat-model.js";
-import { ModelProviderError } from "../../src/embeddings/provider-error.js";
+import { ModelProviderError } from "../../src/errors.js";
 import { ConfigurationError } from "../../src/errors.js";
 import { errorOf } from "../helpers/error-of.js";
 import { startOpenAIServer, type OpenAIServer } from "../helpers/openai-server.js";

@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 import { describe, expect, test as base } from "vitest";
 import { createEmbeddings } from "../../src/embeddings/create.js";
-import { ModelProviderError } from "../../src/embeddings/provider-error.js";
+import { ModelProviderError } from "../../src/errors.js";
 import type { OpenAIEmbeddingsSpec } from "../../src/embeddings/spec.js";
 import { errorOf } from "../helpers/error-of.js";
 import { startOpenAIServer, type OpenAIServer } from "../helpers/openai-server.js";

@@ -15,14 +15,13 @@ export function regexFilterError(error: unknown, node: FilterNode | undefined): 
   if (regexes.length === 0) return undefined;
   const patterns = regexes.map(({ path, pattern }) => `${path}: ${show(pattern)}`).join(", ");
   const reason = error instanceof Error ? error.message : "no reason given";
-  const failure = new FilterError(
+  return new FilterError(
     `whereDocument holds a pattern that Postgres cannot read (${patterns}): ${reason}; ` +
       "write it as a POSIX regular expression of Postgres, in which a literal ( [ * + ? needs a backslash",
     // With several patterns Postgres does not say which one.
     regexes.length === 1 ? regexes[0]!.path : "",
+    { cause: error },
   );
-  failure.cause = error;
-  return failure;
 }
 
 function* regexesOf(node: FilterNode): Generator<Extract<FilterNode, { kind: "regex" }>> {
