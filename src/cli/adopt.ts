@@ -1,18 +1,17 @@
 import type { Command } from "commander";
-import { adopt, planAdopt, type AdoptReport } from "../store/adopt/adopt.js";
-import type { PostgresVectorStoreArgs } from "../store/options.js";
+import { ConfigurationError } from "../errors.js";
+import type { Metric } from "../schema/layout.js";
+import { adopt, planAdopt, type AdoptArgs, type AdoptReport } from "../store/adopt/adopt.js";
+import { announce } from "./announce.js";
 import type { CliContext } from "./context.js";
-import { addJsonFlag, addTargetFlags } from "./flags.js";
+import { addDistanceFlag, addJsonFlag, addTargetFlags, atLeast } from "./flags.js";
 import { storeArgs } from "./open-store.js";
-import { openTarget, type TargetFlags } from "./target.js";
+import { withTarget, type Target, type TargetFlags } from "./target.js";
 
 interface AdoptFlags extends TargetFlags {
-  readonly collectionTable?: string;
-  readonly embeddingModel?: string;
-  readonly idColumn?: string;
-  readonly contentColumn?: string;
-  readonly metadataColumn?: string;
-  readonly vectorColumn?: string;
+  readonly embeddings?: string;
+  readonly dimensions?: number;
+  readonly distance?: Metric;
   readonly plan?: boolean;
   readonly json?: boolean;
 }
@@ -21,55 +20,79 @@ export function addAdopt(program: Command, context: CliContext): void {
   const command = program
     .command("adopt")
     .description("upgrade a table of LangChain's PGVectorStore in place, keeping rows, ids and embeddings")
-    .option("--collection-table <name>", "table of its collections, when it has any")
-    .option("--embedding-model <name>", "model that made the embeddings, to be recorded")
-    .option("--id-column <name>", "(default: id)")
-    .option("--content-column <name>", "(default: text)")
-    .option("--metadata-column <name>", "(default: metadata)")
-    .option("--vector-column <name>", "(default: embedding)")
+    .option("--embeddings <model>", "embedder that made the vectors, to be recorded, such as openai:<model>")
+    .option("--dimensions <number>", "of an empty table whose column says none", atLeast(1))
     .option("--plan", "print the SQL and change nothing");
-  addJsonFlag(addTargetFlags(command))
+  addJsonFlag(addTargetFlags(addDistanceFlag(command)))
     .addHelpText(
       "after",
       `
 Stop the processes that still write with the base class first. One transaction under an exclusive lock rewrites the
-table; counts and sampled searches are compared before it commits, and any difference rolls it back.
+table; counts, contents and sampled searches are compared before it commits, and any difference rolls it back. The
+distance is that of the table's vector index, when it has one. A vector index is built again afterwards, online; if that
+is interrupted, run adopt again.
 
 Examples:
   langchain-pgvector adopt --table testlangchainjs --plan
-  langchain-pgvector adopt --table testlangchainjs --collection-table collections`,
+  langchain-pgvector adopt --table testlangchainjs --embeddings openai:text-embedding-3-small
+  langchain-pgvector adopt --table docs --collection-table collections --columns content=body,embedding=vector`,
     )
-    .action((flags: AdoptFlags) => run(context, flags));
+    .action((flags: AdoptFlags) => withTarget(context, flags, "never", (target) => run(context, target, flags)));
 }
 
-async function run(context: CliContext, flags: AdoptFlags): Promise<void> {
-  const target = await openTarget(context, flags, "refused");
-  try {
-    context.err(`database: ${target.label} · tenant: default · embedder: none needed`);
-    const args: PostgresVectorStoreArgs = {
-      ...storeArgs(target, flags, context),
-      ...(flags.collectionTable !== undefined && { collectionTableName: flags.collectionTable }),
-      ...(flags.embeddingModel !== undefined && { embeddingModel: flags.embeddingModel }),
-      columns: {
-        ...(flags.idColumn !== undefined && { idColumnName: flags.idColumn }),
-        ...(flags.contentColumn !== undefined && { contentColumnName: flags.contentColumn }),
-        ...(flags.metadataColumn !== undefined && { metadataColumnName: flags.metadataColumn }),
-        ...(flags.vectorColumn !== undefined && { vectorColumnName: flags.vectorColumn }),
-      },
-    };
-    const report = flags.plan ? await planAdopt(args) : await adopt(args);
-    context.out(flags.json ? JSON.stringify(report) : toText(report, flags.plan === true));
-  } finally {
-    await target.close();
+async function run(context: CliContext, target: Target, flags: AdoptFlags): Promise<void> {
+  announce(context, target, undefined);
+  const args: AdoptArgs = {
+    ...storeArgs(target, flags, context),
+    ...(flags.embeddings !== undefined && recordedModel(flags.embeddings)),
+    ...(flags.dimensions !== undefined && { dimensions: flags.dimensions }),
+    ...(flags.distance !== undefined && { distanceStrategy: flags.distance }),
+    signal: context.signal,
+    onProgress: (message) => context.err(message),
+  };
+  const report = flags.plan ? await planAdopt(args) : await adopt(args);
+  context.out(flags.json ? JSON.stringify(report) : toText(report));
+}
+
+/** `provider:model`, or the name of a model whose provider the command line does not know. */
+function recordedModel(text: string): Pick<AdoptArgs, "embeddingProvider" | "embeddingModel"> {
+  if (text === "offline") return { embeddingProvider: text };
+  const [, provider, model] = /^(openai|ollama):(.+)$/.exec(text) ?? [];
+  if (provider !== undefined && model !== undefined) {
+    return { embeddingProvider: provider, embeddingModel: model.replace(/:latest$/, "") };
+  }
+  if (/^(openai|ollama):?$/.test(text) || text.trim() === "") {
+    throw new ConfigurationError(`--embeddings "${text}" names no model; write it like openai:text-embedding-3-small.`);
+  }
+  return { embeddingModel: text };
+}
+
+function toText(report: AdoptReport): string {
+  const facts =
+    `${report.rows.toLocaleString("en")} rows, ${(report.bytes / 2 ** 20).toFixed(1)} MiB with indexes, ` +
+    `${report.dimensions} dimensions` +
+    (report.collections.length > 0 ? `, collections: ${report.collections.join(", ")}` : "");
+  switch (report.outcome) {
+    case "already adopted":
+      return "The table is langchain-pgvector's already; nothing to do.";
+    case "index missing":
+      return "-- The table is adopted, but its HNSW index is still to be built; adopt without --plan builds it, online.";
+    case "index built":
+      return "The table had been adopted already; its HNSW index is built again.";
+    case "adopted":
+      return `adopted: ${facts}; ${report.comparedSearches} searches gave the same results before and after`;
+    case "planned":
+      return planText(report, facts);
   }
 }
 
-function toText(report: AdoptReport, plan: boolean): string {
-  if (report.steps.length === 0) return "The table had been adopted already; its HNSW index is built again.";
-  const facts =
-    `${report.rows} rows, ${(report.bytes / 2 ** 20).toFixed(1)} MiB with indexes, ${report.dimensions} dimensions` +
-    (report.collections.length > 0 ? `, collections: ${report.collections.join(", ")}` : "");
-  if (!plan) return `adopted: ${facts}; ${report.comparedSearches} searches gave the same results before and after`;
-  const sql = report.steps.map((step) => `-- ${step.name}\n${step.sql}`).join("\n");
-  return `-- ${facts}\n-- one transaction under an exclusive lock; the rewrite needs that much disk again\n${sql}`;
+function planText({ steps, vectorIndexes }: AdoptReport, facts: string): string {
+  return [
+    `-- ${facts}`,
+    "-- one transaction under an exclusive lock; the rewrite needs about that much free disk",
+    ...(vectorIndexes.length > 0
+      ? [`-- afterwards an HNSW index takes the place of ${vectorIndexes.join(", ")}, built online`]
+      : []),
+    ...steps.map((step) => `-- ${step.name}\n${step.sql}`),
+  ].join("\n");
 }

@@ -1,20 +1,49 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 
+/** Names of a table's columns, as `--columns` gives them. */
+export interface ColumnNames {
+  readonly id?: string;
+  readonly content?: string;
+  readonly metadata?: string;
+  readonly embedding?: string;
+}
+
 /** Adds the flags that say which database, schema, table and collection. */
 export function addTargetFlags(command: Command): Command {
   return command
     .option("--database-url <url>", "Postgres to use (environment: DATABASE_URL)")
+    .option("--schema <name>", "schema of the table (default: where the search path finds it)")
     .option("--table <name>", "table of chunks (default: langchain_chunks)")
-    .option("--schema <name>", "schema of the table")
-    .option("--collection <name>", "collection within the table");
+    .option(
+      "--columns <names>",
+      "its columns (default: id=id,content=text,metadata=metadata,embedding=embedding)",
+      columns,
+    )
+    .option("--collection <name>", "collection within the table")
+    .option("--collection-table <name>", "table of collections (default: <table>_collections)");
 }
 
 /** Adds the flags that choose the embedder. */
 export function addEmbeddingFlags(command: Command): Command {
   return command
-    .option("--embeddings <model>", "offline, openai, ollama, or provider:model")
+    .option("--embeddings <model>", "offline, openai, ollama, openai:<model> or ollama:<model>")
     .option("--base-url <url>", "OpenAI-compatible or Ollama server (environment: OPENAI_BASE_URL, OLLAMA_HOST)")
-    .addOption(new Option("--api-key <key>", "better: the environment variable OPENAI_API_KEY"));
+    .option("--api-key <key>", "better: the environment variable OPENAI_API_KEY, which other users cannot see");
+}
+
+/** Adds the flag that chooses the distance of a store that is to be made. */
+export function addDistanceFlag(command: Command): Command {
+  return command.addOption(
+    new Option("--distance <metric>", "how vectors are compared (default: cosine)").choices([
+      "cosine",
+      "euclidean",
+      "innerProduct",
+    ]),
+  );
+}
+
+export function addFilterFlag(command: Command): Command {
+  return command.option("--filter <json>", `metadata filter, such as '{"source": {"$like": "docs/%"}}'`, jsonObject);
 }
 
 export function addJsonFlag(command: Command): Command {
@@ -25,12 +54,12 @@ export function addJsonFlag(command: Command): Command {
 export function atLeast(least: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (Number.isInteger(value) && value >= least) return value;
+    if (text.trim() !== "" && Number.isSafeInteger(value) && value >= least) return value;
     throw new InvalidArgumentError(`Give a whole number of at least ${least}.`);
   };
 }
 
-/** Parses a metadata filter written as JSON. */
+/** Parses a JSON object. */
 export function jsonObject(text: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text);
@@ -38,5 +67,18 @@ export function jsonObject(text: string): Record<string, unknown> {
   } catch {
     // Reported below, together with what is JSON but no object.
   }
-  throw new InvalidArgumentError('Give a JSON object, such as \'{"source": "README.md"}\'.');
+  throw new InvalidArgumentError(`Give a JSON object, such as '{"source": "README.md"}'.`);
+}
+
+/** Parses `content=body,embedding=vector`. */
+export function columns(text: string): ColumnNames {
+  const names: Record<string, string> = {};
+  for (const part of text.split(",")) {
+    const [, role, name] = /^\s*(id|content|metadata|embedding)\s*=\s*(.+?)\s*$/.exec(part) ?? [];
+    if (role === undefined || name === undefined) {
+      throw new InvalidArgumentError("Write it like id=id,content=text,metadata=metadata,embedding=embedding.");
+    }
+    names[role] = name;
+  }
+  return names;
 }

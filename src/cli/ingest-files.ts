@@ -1,4 +1,3 @@
-import type { Document } from "@langchain/core/documents";
 import {
   loadDocuments,
   splitDocuments,
@@ -7,28 +6,38 @@ import {
   type SplitOptions,
 } from "../loaders/index.js";
 import type { PostgresVectorStore } from "../store/postgres-vector-store.js";
+import { groupFiles, type FileChunks } from "./group-files.js";
+import { replaceFiles } from "./replace-files.js";
 
 export interface IngestOptions extends SplitOptions {
   readonly cwd: string;
   readonly signal: AbortSignal;
-  readonly onFile?: (source: string, chunks: number) => void;
+  /** After a file is in the store. */
+  readonly onFile?: (file: FileChunks) => void;
+  /** After each request of embeddings within a group of files. */
+  readonly onProgress?: (embedded: number, of: number) => void;
   readonly onSkip?: (skipped: SkippedFile) => void;
 }
 
 export interface IngestResult {
   readonly files: number;
   readonly chunks: number;
+  /** Chunks that were not in the store yet; the others kept their vectors. */
+  readonly embedded: number;
   /** Chunks of an earlier version of these files that are gone from them. */
   readonly removed: number;
+  /** Files that could not be read. */
   readonly skipped: number;
+  /** Files whose format is not supported: number by extension. */
+  readonly unsupported: Readonly<Record<string, number>>;
 }
 
-/** Chunks embedded and written at a time. */
-const BATCH = 128;
-
 /**
- * Loads, splits, embeds and stores files, one at a time. Ids follow from source and content, so that running it again
- * changes nothing; chunks that a file no longer has are removed after its new ones are in.
+ * Loads, splits, embeds and stores files, a group at a time. Ids follow from source and content, so that running it again
+ * embeds nothing and changes nothing; chunks that a file no longer has are removed after its new ones are in. When it is
+ * interrupted, every stored chunk is whole, and running it again completes the rest.
+ *
+ * @throws the signal's reason when it is aborted.
  */
 export async function ingestFiles(
   store: PostgresVectorStore,
@@ -42,35 +51,14 @@ export async function ingestFiles(
     ...(options.onSkip && { onSkip: options.onSkip }),
     onDone: (done) => (summary = done),
   });
-  let chunks = 0;
-  let removed = 0;
-  for await (const file of bySource(splitDocuments(documents, options))) {
-    options.signal.throwIfAborted();
-    removed += await replaceFile(store, file.source, file.chunks);
-    chunks += file.chunks.length;
-    options.onFile?.(file.source, file.chunks.length);
+  const total = { chunks: 0, embedded: 0, removed: 0 };
+  for await (const files of groupFiles(splitDocuments(documents, options))) {
+    const done = await replaceFiles(store, files, options);
+    total.chunks += done.chunks;
+    total.embedded += done.embedded;
+    total.removed += done.removed;
+    for (const file of files) options.onFile?.(file);
   }
-  return { files: summary?.files ?? 0, chunks, removed, skipped: summary?.skipped ?? 0 };
-}
-
-async function replaceFile(store: PostgresVectorStore, source: string, chunks: Document[]): Promise<number> {
-  for (let start = 0; start < chunks.length; start += BATCH)
-    await store.addDocuments(chunks.slice(start, start + BATCH));
-  const current = new Set(chunks.map((chunk) => chunk.id));
-  const stored = await store.get({ where: { source }, include: [] });
-  const stale = stored.map((chunk) => chunk.id).filter((id) => !current.has(id));
-  await store.delete({ ids: stale });
-  return stale.length;
-}
-
-/** Groups chunks by their file; those of one file follow each other. */
-async function* bySource(chunks: AsyncIterable<Document>): AsyncIterable<{ source: string; chunks: Document[] }> {
-  let current: { source: string; chunks: Document[] } | undefined;
-  for await (const chunk of chunks) {
-    const source = String(chunk.metadata["source"]);
-    if (current !== undefined && current.source !== source) yield current;
-    if (current === undefined || current.source !== source) current = { source, chunks: [] };
-    current.chunks.push(chunk);
-  }
-  if (current !== undefined) yield current;
+  const { files = 0, skipped = 0, unsupported = {} } = summary ?? {};
+  return { files, ...total, skipped, unsupported };
 }

@@ -1,10 +1,12 @@
 import type { Command } from "commander";
+import { LoadError } from "../errors.js";
+import { findFiles } from "../loaders/find-files.js";
 import type { CliContext } from "./context.js";
 import { addEmbeddingFlags, addJsonFlag, addTargetFlags, atLeast } from "./flags.js";
-import { ingestFiles } from "./ingest-files.js";
+import { ingestFiles, type IngestResult } from "./ingest-files.js";
 import type { ModelFlags } from "./model-options.js";
 import { openCliStore } from "./open-store.js";
-import { openTarget, type TargetFlags } from "./target.js";
+import { withTarget, type TargetFlags } from "./target.js";
 
 interface IngestFlags extends TargetFlags, ModelFlags {
   readonly chunkSize?: number;
@@ -23,35 +25,68 @@ export function addIngest(program: Command, context: CliContext): void {
     .addHelpText(
       "after",
       `
+Running it again embeds only what is new, and removes the chunks that a changed file no longer has. Run it from the same
+folder each time: the paths, as seen from there, name the files in the store.
+
 Examples:
   langchain-pgvector ingest docs README.md
-  langchain-pgvector ingest "notes/**/*.md" --table notes --database-url postgres://localhost/rag`,
+  langchain-pgvector ingest "notes/**/*.md" --table notes --database-url postgres://localhost/rag
+  langchain-pgvector ingest docs --embeddings ollama:nomic-embed-text --table docs_ollama`,
     )
     .action((paths: string[], flags: IngestFlags) => ingest(context, paths, flags));
 }
 
 async function ingest(context: CliContext, paths: string[], flags: IngestFlags): Promise<void> {
-  const target = await openTarget(context, flags, "allowed");
-  try {
-    const store = await openCliStore(context, target, flags, true);
+  // A misspelt path must not leave an empty store behind.
+  await findFiles(paths, context.cwd);
+  await withTarget(context, flags, "create", async (target) => {
+    const store = await openCliStore(context, target, flags, { create: true });
     const started = Date.now();
     const result = await ingestFiles(store, paths, {
       cwd: context.cwd,
       signal: context.signal,
       ...(flags.chunkSize !== undefined && { chunkSize: flags.chunkSize }),
       ...(flags.chunkOverlap !== undefined && { chunkOverlap: flags.chunkOverlap }),
-      onFile: (source, chunks) => context.err(`${source}: ${chunks} chunks`),
+      onFile: ({ source, chunks }) => context.err(`${source}: ${count(chunks.length, "chunk")}`),
+      onProgress: (done, of) => done < of && context.err(`embedded ${done} of ${of} chunks`),
       onSkip: ({ error }) => context.err(`skipped: ${error.message}`),
     });
     const seconds = (Date.now() - started) / 1_000;
-    if (flags.json) {
-      context.out(JSON.stringify({ ...result, seconds }));
-      return;
-    }
-    const removed = result.removed > 0 ? `, ${result.removed} old chunks removed` : "";
-    const skipped = result.skipped > 0 ? `, ${result.skipped} files skipped` : "";
-    context.out(`${result.files} files, ${result.chunks} chunks${removed}${skipped} in ${seconds.toFixed(1)} s`);
-  } finally {
-    await target.close();
+    report(context, result, seconds, flags.json === true);
+    if (result.files === 0) throw nothingRead(paths, result);
+  });
+}
+
+function report(context: CliContext, result: IngestResult, seconds: number, json: boolean): void {
+  if (json) {
+    context.out(JSON.stringify({ ...result, seconds }));
+    return;
   }
+  const { files, chunks, embedded, removed, skipped } = result;
+  const others = listUnsupported(result);
+  if (others !== "") context.err(`left out, as their format is not supported: ${others}`);
+  const parts = [
+    count(files, "file"),
+    `${count(chunks, "chunk")} (${embedded} new)`,
+    ...(removed > 0 ? [`${count(removed, "old chunk")} removed`] : []),
+    ...(skipped > 0 ? [`${count(skipped, "file")} skipped`] : []),
+  ];
+  context.out(`${parts.join(", ")} in ${seconds.toFixed(1)} s`);
+}
+
+function nothingRead(paths: string[], result: IngestResult): LoadError {
+  const others = listUnsupported(result);
+  const found =
+    others === "" ? "no file that could be read" : `only files of formats that are not supported: ${others}`;
+  return new LoadError(`${paths.join(", ")} held ${found}.`, paths.join(", "));
+}
+
+function listUnsupported({ unsupported }: IngestResult): string {
+  return Object.entries(unsupported)
+    .map(([extension, number]) => `${number} ${extension || "without extension"}`)
+    .join(", ");
+}
+
+function count(number: number, what: string): string {
+  return `${number.toLocaleString("en")} ${what}${number === 1 ? "" : "s"}`;
 }

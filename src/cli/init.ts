@@ -1,19 +1,21 @@
 import type { Command } from "commander";
-import { Database } from "../db/database.js";
 import { createEmbeddings } from "../embeddings/create.js";
-import { inspectSchema } from "../schema/inspect.js";
-import { planSchema } from "../schema/plan.js";
+import { ConfigurationError } from "../errors.js";
+import type { Metric } from "../schema/layout.js";
+import { planSchema, type SchemaStep } from "../schema/plan.js";
 import { newModel } from "../store/open.js";
-import { resolveOptions } from "../store/options.js";
+import { resolveOptions, type PostgresVectorStoreArgs } from "../store/options.js";
 import { PostgresVectorStore } from "../store/postgres-vector-store.js";
+import { abortable } from "./abortable.js";
 import type { CliContext } from "./context.js";
-import { addEmbeddingFlags, addJsonFlag, addTargetFlags, atLeast } from "./flags.js";
-import { resolveEmbeddings, type ModelFlags } from "./model-options.js";
-import { announce, storeArgs } from "./open-store.js";
-import { openTarget, type TargetFlags } from "./target.js";
+import { addDistanceFlag, addEmbeddingFlags, addJsonFlag, addTargetFlags, atLeast } from "./flags.js";
+import type { ModelFlags } from "./model-options.js";
+import { inspectStore, storeArgs } from "./open-store.js";
+import { withTarget, type Target, type TargetFlags } from "./target.js";
 
 interface InitFlags extends TargetFlags, ModelFlags {
   readonly dimensions?: number;
+  readonly distance?: Metric;
   readonly extensionSchema?: string;
   readonly plan?: boolean;
   readonly json?: boolean;
@@ -26,44 +28,47 @@ export function addInit(program: Command, context: CliContext): void {
     .option("--dimensions <number>", "dimensions of the embedding column (default: the embedder's)", atLeast(1))
     .option("--extension-schema <name>", "schema for pgvector, when the database does not have it yet")
     .option("--plan", "print the SQL and change nothing");
-  addJsonFlag(addEmbeddingFlags(addTargetFlags(command)))
+  addJsonFlag(addEmbeddingFlags(addTargetFlags(addDistanceFlag(command))))
     .addHelpText(
       "after",
       `
+ingest and PostgresVectorStore.initialize() do the same by themselves where the role may; use this where the owner of the
+schema and the application are different roles. The SQL of --plan can be run by hand instead.
+
 Examples:
   langchain-pgvector init --database-url postgres://owner@localhost/rag --plan
   langchain-pgvector init --table articles --embeddings openai:text-embedding-3-small`,
     )
-    .action((flags: InitFlags) => init(context, flags));
+    .action((flags: InitFlags) => withTarget(context, flags, "never", (target) => init(context, target, flags)));
 }
 
-async function init(context: CliContext, flags: InitFlags): Promise<void> {
-  const target = await openTarget(context, flags, "refused");
-  try {
-    const { spec } = resolveEmbeddings(flags, context.env);
-    announce(context, target, spec);
-    const embeddings = await createEmbeddings(spec);
-    const args = {
-      ...storeArgs(target, flags, context),
-      ...(flags.dimensions !== undefined && { dimensions: flags.dimensions }),
-      ...(flags.extensionSchema !== undefined && { extensionSchemaName: flags.extensionSchema }),
-    };
-    const options = resolveOptions(args);
-    const database = new Database(target.pool);
-    const state = await database.connection((session) => inspectSchema(session, options.layout));
-    const model = state.activeModel ?? (await newModel(options, embeddings));
-    const steps = planSchema(state, options.layout, model);
-    if (!flags.plan && steps.length > 0) await PostgresVectorStore.initialize(embeddings, args);
-    if (flags.json) {
-      context.out(JSON.stringify({ applied: !flags.plan, steps }));
-    } else if (steps.length === 0) {
-      context.out("The schema is current; nothing to do.");
-    } else if (flags.plan) {
-      for (const step of steps) context.out(`-- ${step.name}\n${step.sql}`);
-    } else {
-      for (const step of steps) context.out(`applied ${step.name}`);
-    }
-  } finally {
-    await target.close();
+async function init(context: CliContext, target: Target, flags: InitFlags): Promise<void> {
+  const { dimensions, distance, extensionSchema, plan = false } = flags;
+  const given = storeArgs(target, flags, context);
+  const { state, chosen } = await inspectStore(context, target, flags, given, { dimensions });
+  const stored = state.activeModel?.metric;
+  if (stored !== undefined && distance !== undefined && stored !== distance) {
+    throw new ConfigurationError(
+      `The store compares vectors by ${stored}; leave --distance out, or use another --table.`,
+    );
   }
+  const embeddings = await createEmbeddings(chosen.spec);
+  const metric = distance ?? stored;
+  const args: PostgresVectorStoreArgs = {
+    ...given,
+    ...(dimensions !== undefined && { dimensions }),
+    ...(metric !== undefined && { distanceStrategy: metric }),
+    ...(extensionSchema !== undefined && { extensionSchemaName: extensionSchema }),
+  };
+  const options = resolveOptions(args);
+  const model = state.activeModel ?? (await abortable(context.signal, newModel(options, embeddings)));
+  const steps = planSchema(state, options.layout, model);
+  if (!plan) await PostgresVectorStore.initialize(embeddings, { ...args, dimensions: model.dimensions });
+  context.out(flags.json ? JSON.stringify({ applied: !plan, steps }) : toText(steps, plan));
+}
+
+function toText(steps: readonly SchemaStep[], plan: boolean): string {
+  if (steps.length === 0) return "The schema is current; nothing to do.";
+  if (!plan) return steps.map((step) => `applied ${step.name}`).join("\n");
+  return steps.map((step) => `-- ${step.name}\n${step.sql}`).join("\n");
 }

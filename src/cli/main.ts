@@ -2,10 +2,15 @@
 import { runCli } from "./program.js";
 
 const interrupted = new AbortController();
-process.once("SIGINT", () => {
-  interrupted.abort(new Error("interrupted"));
-  // The next one ends the process at once, as people expect.
-});
+const signals = ["SIGINT", "SIGTERM"] as const;
+let received: NodeJS.Signals | undefined;
+for (const signal of signals) {
+  // Once only: the next one ends the process at once, as people expect.
+  process.once(signal, () => {
+    received ??= signal;
+    interrupted.abort(new Error("interrupted"));
+  });
+}
 
 // A reader that has seen enough, such as head, closes the pipe.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -21,3 +26,9 @@ process.exitCode = await runCli(process.argv.slice(2), {
   err: (text) => process.stderr.write(`${text}\n`),
   signal: interrupted.signal,
 });
+
+if (received !== undefined) {
+  // Dying of the signal, rather than of an exit code, is what ends a shell's loop around the command.
+  for (const signal of signals) process.removeAllListeners(signal);
+  process.kill(process.pid, received);
+}

@@ -3,8 +3,8 @@ import { Command } from "commander";
 import { addAdopt } from "./adopt.js";
 import { addAsk } from "./ask.js";
 import type { CliContext } from "./context.js";
-import { explainError } from "./context.js";
 import { addDemo } from "./demo.js";
+import { explainError } from "./explain-error.js";
 import { addIngest } from "./ingest.js";
 import { addInit } from "./init.js";
 import { addSearch } from "./search.js";
@@ -20,7 +20,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     await createProgram(context).parseAsync([...args], { from: "user" });
     return 0;
   } catch (error) {
-    const { code, message } = explainError(error);
+    const { code, message } = explainError(error, context.signal);
     if (message !== undefined) context.err(message);
     return code;
   }

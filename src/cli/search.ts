@@ -1,49 +1,60 @@
 import type { Command } from "commander";
 import { citationOf, formatCitation } from "../chains/citation.js";
+import { ConfigurationError } from "../errors.js";
+import type { Filter } from "../store/filter/index.js";
 import type { SearchHit } from "../store/postgres-vector-store.js";
+import { abortable } from "./abortable.js";
 import type { CliContext } from "./context.js";
-import { addEmbeddingFlags, addJsonFlag, addTargetFlags, atLeast, jsonObject } from "./flags.js";
+import { addEmbeddingFlags, addFilterFlag, addJsonFlag, addTargetFlags, atLeast } from "./flags.js";
 import type { ModelFlags } from "./model-options.js";
 import { openCliStore } from "./open-store.js";
-import { openTarget, type TargetFlags } from "./target.js";
+import { withTarget, type TargetFlags } from "./target.js";
 
 interface SearchFlags extends TargetFlags, ModelFlags {
   readonly k: number;
-  readonly filter?: Record<string, never>;
+  readonly filter?: Filter;
   readonly json?: boolean;
 }
+
+const SNIPPET_CHARACTERS = 200;
 
 export function addSearch(program: Command, context: CliContext): void {
   const command = program
     .command("search")
     .description("find the chunks nearest to a text")
-    .argument("<query>", "what to look for")
-    .option("-k <number>", "how many chunks", atLeast(1), 5)
-    .option("--filter <json>", "metadata filter", jsonObject);
-  addJsonFlag(addEmbeddingFlags(addTargetFlags(command)))
+    .argument("<query...>", "what to look for")
+    .option("-k <number>", "how many chunks", atLeast(1), 5);
+  addJsonFlag(addEmbeddingFlags(addTargetFlags(addFilterFlag(command))))
     .addHelpText(
       "after",
       `
 Examples:
   langchain-pgvector search "row level security" -k 3
-  langchain-pgvector search "vacuum" --filter '{"source": {"$like": "docs/%"}}' --json`,
+  langchain-pgvector search vacuum --filter '{"source": {"$like": "docs/%"}}' --json`,
     )
-    .action((query: string, flags: SearchFlags) => search(context, query, flags));
+    .action((words: string[], flags: SearchFlags) => search(context, words.join(" "), flags));
 }
 
 async function search(context: CliContext, query: string, flags: SearchFlags): Promise<void> {
-  const target = await openTarget(context, flags, "allowed");
-  try {
-    const store = await openCliStore(context, target, flags, false);
-    const hits = await store.search(query, { k: flags.k, filter: flags.filter, signal: context.signal });
-    context.out(flags.json ? JSON.stringify(hits) : hits.map(toText).join("\n\n") || "nothing found");
-  } finally {
-    await target.close();
-  }
+  if (query.trim() === "") throw new ConfigurationError("The query is empty; write what to look for.");
+  await withTarget(context, flags, "open", async (target) => {
+    const store = await openCliStore(context, target, flags, { create: false });
+    const { k, filter } = flags;
+    const hits = await abortable(context.signal, store.search(query, { k, filter, signal: context.signal }));
+    if (flags.json) context.out(JSON.stringify(hits.map(toJson)));
+    else context.out(hits.map(toText).join("\n\n") || "nothing found");
+  });
+}
+
+/** A `SearchHit` with a plain document. */
+function toJson({ document, ...hit }: SearchHit): object {
+  const { id, pageContent, metadata } = document;
+  return { document: { id, pageContent, metadata }, ...hit };
 }
 
 function toText({ document, score, distance }: SearchHit, index: number): string {
   const place = formatCitation(citationOf(document, index + 1, { start: 0, end: document.pageContent.length }));
-  const snippet = document.pageContent.replace(/\s+/g, " ").slice(0, 200);
+  const text = document.pageContent.replace(/\s+/g, " ");
+  const snippet = text.length <= SNIPPET_CHARACTERS ? text : `${text.slice(0, SNIPPET_CHARACTERS).toWellFormed()}…`;
   return `${index + 1}. ${place}\n   similarity ${score.toFixed(3)}, distance ${distance!.toFixed(3)}\n   ${snippet}`;
 }

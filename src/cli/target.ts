@@ -1,21 +1,25 @@
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join, relative } from "node:path";
-import pg from "pg";
 import type { Pool } from "../db/pool.js";
-import { ConfigurationError } from "../errors.js";
+import { ConfigurationError, DatabaseError, SchemaVersionError } from "../errors.js";
 import type { CliContext } from "./context.js";
+import type { ColumnNames } from "./flags.js";
 import { redactUrl } from "./redact.js";
+import { openServerPool } from "./server-pool.js";
 
 /** The flags about the database that the verbs share. */
 export interface TargetFlags {
   readonly databaseUrl?: string;
   readonly table?: string;
   readonly schema?: string;
+  readonly columns?: ColumnNames;
   readonly collection?: string;
+  readonly collectionTable?: string;
 }
 
-/** The folder of the embedded database that the start verbs make when no server is named. */
-export const EMBEDDED_FOLDER = ".langchain-pgvector";
+/** Where the start verbs keep the embedded database when no server is named. */
+const EMBEDDED_FOLDER = join(".langchain-pgvector", "database");
 
 export interface Target {
   /** For people, without the password. */
@@ -24,33 +28,69 @@ export interface Target {
   close(): Promise<void>;
 }
 
+/** Whether a verb without a URL makes the embedded database, only opens it, or works on a server alone. */
+export type EmbeddedUse = "create" | "open" | "never";
+
 /**
- * Opens the database that the flags name: `--database-url`, else `DATABASE_URL`, else for verbs that may the embedded
- * one.
+ * Does `work` on the database that the flags name, and closes it: `--database-url`, else `DATABASE_URL`, else for verbs
+ * that may the embedded one.
  *
- * @throws ConfigurationError when there is none and the verb must not create one.
+ * @throws ConfigurationError when none is named and the verb needs a server, or the URL is none.
+ * @throws SchemaVersionError when there is no embedded database and the verb must not create one.
  */
-export async function openTarget(context: CliContext, flags: TargetFlags, embedded: "allowed" | "refused") {
+export async function withTarget<T>(
+  context: CliContext,
+  flags: TargetFlags,
+  embedded: EmbeddedUse,
+  work: (target: Target) => Promise<T>,
+): Promise<T> {
+  context.signal.throwIfAborted();
+  const target = await openTarget(context, flags, embedded);
+  try {
+    return await work(target);
+  } finally {
+    await target.close();
+  }
+}
+
+async function openTarget(context: CliContext, flags: TargetFlags, embedded: EmbeddedUse): Promise<Target> {
+  const fromFlag = flags.databaseUrl !== undefined;
   const url = flags.databaseUrl ?? (context.env["DATABASE_URL"]?.trim() || undefined);
-  if (url !== undefined) return openServer(url);
-  if (embedded === "refused") {
+  if (url !== undefined) return openServer(url, fromFlag ? "--database-url" : "DATABASE_URL");
+  if (embedded === "never") {
     throw new ConfigurationError(
-      "Say which database: --database-url postgres://user:password@host/db, or DATABASE_URL.",
+      "Say which database: --database-url postgres://user:password@host:5432/database, or set DATABASE_URL.",
     );
   }
-  return openEmbedded(context, join(context.cwd, EMBEDDED_FOLDER, "database"));
+  const folder = join(context.cwd, EMBEDDED_FOLDER);
+  const label = `embedded, in ${relative(context.cwd, folder)}`;
+  if (embedded === "open" && !existsSync(folder)) {
+    throw new SchemaVersionError(
+      `Nothing has been ingested here: there is no ${EMBEDDED_FOLDER} in ${context.cwd}. ` +
+        "Run: langchain-pgvector ingest <paths>, or name a server with --database-url.",
+    );
+  }
+  return openEmbedded(folder, label);
 }
 
-export function openServer(url: string): Target {
-  const pool = new pg.Pool({ connectionString: url, application_name: "langchain-pgvector", max: 4 });
-  // The next statement reports a lost connection; an idle one must not end the process.
-  pool.on("error", () => undefined);
-  return { label: redactUrl(url), pool, close: () => pool.end() };
+function openServer(url: string, origin: string): Target {
+  const label = redactUrl(url);
+  if (!/^(postgres(ql)?:\/\/|socket:|\/)/.test(url)) {
+    throw new ConfigurationError(
+      `${origin} is "${label}", which is no Postgres URL. Write it like postgres://user:password@host:5432/database.`,
+    );
+  }
+  const pool = openServerPool(url, origin, label);
+  return { label, pool, close: () => pool.end() };
 }
 
-export async function openEmbedded(context: CliContext, folder: string): Promise<Target> {
+async function openEmbedded(folder: string, label: string): Promise<Target> {
   const { openEmbeddedPostgres } = await import("../embedded/index.js");
   await mkdir(folder, { recursive: true });
-  const pool = await openEmbeddedPostgres({ dataDir: folder });
-  return { label: `embedded, in ${relative(context.cwd, folder) || folder}`, pool, close: () => pool.end() };
+  const pool = await openEmbeddedPostgres({ dataDir: folder }).catch((error: unknown) => {
+    // A folder in use or damaged is nothing that other flags would cure.
+    const message = error instanceof Error ? error.message : String(error);
+    throw new DatabaseError(message, undefined, false, { cause: error });
+  });
+  return { label, pool, close: () => pool.end() };
 }

@@ -77,12 +77,20 @@ export class Database {
     return this.#withClient((client) => work(sessionOf(client)));
   }
 
+  /** Runs a request as it is, without settings. */
+  async query(request: QueryRequest): Promise<QueryReply> {
+    return this.#withClient((client) => send(client, request, "query"));
+  }
+
   async end(): Promise<void> {
     await this.pool.end();
   }
 
   async #withClient<T>(work: (client: PoolClient) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const client = await this.#connect(signal);
+    // A pool listens to idle connections only; an event without a listener would end the process, and the statement
+    // that was running reports the loss anyway.
+    client.on?.("error", ignore);
     let broken = false;
     try {
       return await work(client);
@@ -90,6 +98,7 @@ export class Database {
       broken = losesConnection(error);
       throw error;
     } finally {
+      if (!broken) client.off?.("error", ignore);
       client.release(broken);
     }
   }
@@ -172,6 +181,8 @@ async function inTransaction<T>(
     throw error;
   }
 }
+
+function ignore(): void {}
 
 function sleep(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -17,6 +17,8 @@ export interface PoolClient {
   query(request: QueryRequest): Promise<QueryReply>;
   /** Gives the connection back; `true` or an error destroys it. */
   release(destroy?: boolean | Error): void;
+  on?(event: "error", listener: (error: Error) => void): unknown;
+  off?(event: "error", listener: (error: Error) => void): unknown;
 }
 
 export interface Pool {

@@ -1,4 +1,4 @@
-import { DatabaseError } from "../errors.js";
+import { DatabaseError, LangChainPgvectorError } from "../errors.js";
 
 export const SQLSTATE = {
   deadlock: "40P01",
@@ -30,7 +30,7 @@ export function losesConnection(error: unknown): boolean {
 
 /** Wraps whatever a driver threw; an error of ours passes through unchanged. */
 export function toDatabaseError(error: unknown, statement: string): Error {
-  if (error instanceof DatabaseError) return error;
+  if (error instanceof LangChainPgvectorError) return error;
   const sqlstate = sqlstateOf(error);
   const reason = error instanceof Error ? error.message || error.name : String(error);
   const retryable = sqlstate === undefined || RETRYABLE.has(sqlstate) || sqlstate.startsWith("08");

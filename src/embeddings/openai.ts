@@ -13,11 +13,11 @@ interface ReplyItem {
  * Needs `encodingFormat` to be set, as the client decodes base64 by itself otherwise.
  */
 export class CarefulOpenAIEmbeddings extends OpenAIEmbeddings {
-  protected override async embeddingWithRetry(request: { input: unknown }) {
-    // The request's own type belongs to the client's package, which is not ours to import.
+  // The types of request and reply belong to the client's package, which is not ours to import; `never` fits both.
+  protected override async embeddingWithRetry(request: { input: unknown }): Promise<never> {
     const reply = await super.embeddingWithRetry(request as never);
     const wanted = Array.isArray(request.input) ? request.input.length : 1;
-    return { ...reply, data: inOrder(reply, wanted, `openai ${this.model}`) as typeof reply.data };
+    return { ...reply, data: inOrder(reply, wanted, `openai ${this.model}`) } as never;
   }
 }
 

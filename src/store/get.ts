@@ -91,7 +91,7 @@ export function planGet(params: GetParams): (store: OpenStore) => Promise<Stored
 
 /** The table alone, or joined to the wanted ids so that the rows come in their order. */
 function source(store: OpenStore, ids: readonly string[] | undefined): { from: Sql; order: Sql } {
-  if (ids === undefined) return { from: store.table, order: store.columns.id };
+  if (ids === undefined) return { from: store.table, order: sql`${store.table}.${store.columns.id}` };
   const unique = new TextArrayParameter([...new Set(ids)]);
   return {
     from: sql`

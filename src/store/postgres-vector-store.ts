@@ -280,6 +280,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
     const { k = 4, lambda = 0.5, filter } = options;
     if (!(lambda >= 0 && lambda <= 1)) throw new ConfigurationError(`lambda must be from 0 to 1, got ${lambda}.`);
     const fetchK = Math.max(checkK(options.fetchK ?? 20, "fetchK"), checkK(k));
+    parseFilter(filter ?? {});
     const vector = await this.embeddings.embedQuery(query);
     const hits = await this.search(vector, { k: fetchK, filter, includeEmbeddings: true });
     const chosen = maximalMarginalRelevance(
@@ -421,7 +422,7 @@ async function addRows(
   const embedded = rows.map((row, index) => {
     const vector = vectors[index]!;
     const label = (): string => `Vector ${index} (id ${JSON.stringify(row.id)})`;
-    checkVector(vector, store.model.dimensions, store.options.metric, label);
+    checkVector(vector, store.model, store.options.metric, label);
     return { ...row, vector };
   });
   await upsertChunks(store, embedded);

@@ -73,7 +73,7 @@ function toContent(document: DocumentInterface, index: number): Pick<ChunkRow, "
       index,
     );
   }
-  const content = document.pageContent.replaceAll("\0", "").toWellFormed();
+  const content = document.pageContent.toWellFormed().replaceAll("\0", "");
   return { content, contentHash: createHash("sha256").update(content).digest() };
 }
 
@@ -82,17 +82,25 @@ function toMetadata(document: DocumentInterface, index: number): string {
   if (typeof metadata !== "object" || Array.isArray(metadata)) {
     throw new IngestError(`metadata of document ${index} is ${describe(metadata)}, not an object.`, index);
   }
+  let json: unknown;
   try {
-    // JSON.stringify escapes NUL and lone surrogates, both of which jsonb refuses. The look-behind keeps an escaped
-    // backslash followed by the letters u0000 as it is.
-    return JSON.stringify(metadata)
-      .replace(/(?<!\\)((?:\\\\)*)\\u0000/g, "$1")
-      .replace(/(?<!\\)((?:\\\\)*)\\ud[89a-f][0-9a-f]{2}/g, "$1\ufffd");
+    json = JSON.stringify(metadata);
   } catch (cause) {
     throw new IngestError(`metadata of document ${index} cannot be written as JSON: ${String(cause)}`, index, {
       cause,
     });
   }
+  if (typeof json !== "string" || !json.startsWith("{")) {
+    throw new IngestError(
+      `metadata of document ${index} is written as JSON as ${describe(json)}, not an object.`,
+      index,
+    );
+  }
+  // JSON.stringify escapes NUL and lone surrogates, both of which jsonb refuses. The look-behind keeps an escaped
+  // backslash followed by the letters u0000 as it is.
+  return json
+    .replace(/(?<!\\)((?:\\\\)*)\\u0000/g, "$1")
+    .replace(/(?<!\\)((?:\\\\)*)\\ud[89a-f][0-9a-f]{2}/g, "$1\ufffd");
 }
 
 function describe(value: unknown): string {

@@ -42,7 +42,7 @@ const ITERATIVE_SCAN_VERSION = [0, 8] as const;
  * because a filter removed what it had found, an exact search in the same call makes up for it.
  */
 export async function denseSearch(store: OpenStore, search: DenseSearch): Promise<DenseHit[]> {
-  checkVector(search.vector, store.model.dimensions, store.options.metric, () => "The query vector");
+  checkVector(search.vector, store.model, store.options.metric, () => "The query vector");
   const statement = { name: "search", sql: searchSql(store, search) };
   const { signal } = search;
   const started = performance.now();

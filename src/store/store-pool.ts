@@ -1,6 +1,5 @@
 import type { Database } from "../db/database.js";
 import type { QueryReply, QueryRequest } from "../db/pool.js";
-import { toDatabaseError } from "../db/sqlstate.js";
 
 /**
  * What `store.pool` is: a queryable within the store's own scope, never the raw pool, so that no setting, transaction
@@ -15,14 +14,6 @@ export class StorePool {
 
   /** Runs one statement. Values are parameters; there is no other way to pass them. */
   async query(statement: string | QueryRequest, values?: readonly unknown[]): Promise<QueryReply> {
-    const request = typeof statement === "string" ? { text: statement, values: values ?? [] } : statement;
-    const client = await this.#database.pool.connect();
-    try {
-      return await client.query(request);
-    } catch (error) {
-      throw toDatabaseError(error, "query");
-    } finally {
-      client.release();
-    }
+    return this.#database.query(typeof statement === "string" ? { text: statement, values: values ?? [] } : statement);
   }
 }

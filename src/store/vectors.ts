@@ -1,14 +1,27 @@
 import { DimensionMismatchError, InvalidVectorError } from "../errors.js";
-import type { Metric } from "../schema/layout.js";
+import type { Metric, ModelVersion } from "../schema/layout.js";
+
+/** The largest value that rounds to a finite float16, and the largest that rounds to zero. */
+const HALF_MAX = 65_519.99;
+const HALF_ZERO = 2 ** -25;
 
 /**
  * Checks one vector against its embedding column before any I/O.
  *
  * @param label names the vector in errors, such as `vector 3 (id "a")` or `the query vector`.
- * @throws DimensionMismatchError when `vector.length` differs from `dimensions`.
- * @throws InvalidVectorError for NaN, Infinity, values beyond float32, and all zeros under cosine distance.
+ * @throws DimensionMismatchError when `vector.length` differs from `model.dimensions`.
+ * @throws InvalidVectorError for NaN, Infinity, values beyond the column's type, and, under cosine distance, a vector
+ * without a direction: all zeros, or values whose squares vanish or overflow in float32, with which pgvector computes.
  */
-export function checkVector(vector: ArrayLike<number>, dimensions: number, metric: Metric, label: () => string): void {
+export function checkVector(
+  vector: ArrayLike<number>,
+  { dimensions, storageType }: Pick<ModelVersion, "dimensions" | "storageType">,
+  metric: Metric,
+  label: () => string,
+): void {
+  if (typeof vector !== "object" || vector === null || typeof vector.length !== "number") {
+    throw new InvalidVectorError(`${label()} is ${vector === null ? "null" : typeof vector}, not an array of numbers.`);
+  }
   if (vector.length !== dimensions) {
     throw new DimensionMismatchError(
       `${label()} has ${vector.length} dimensions, the embedding column has ${dimensions}. ` +
@@ -17,19 +30,23 @@ export function checkVector(vector: ArrayLike<number>, dimensions: number, metri
       vector.length,
     );
   }
-  let allZero = true;
+  const half = storageType === "halfvec";
+  let squares = 0;
   for (let i = 0; i < dimensions; i += 1) {
     const value = vector[i] as unknown;
-    if (typeof value !== "number" || !Number.isFinite(Math.fround(value))) {
+    const stored = typeof value === "number" ? Math.fround(value) : Number.NaN;
+    if (!Number.isFinite(stored) || (half && Math.abs(stored) > HALF_MAX)) {
       throw new InvalidVectorError(
-        `${label()} holds ${String(value)} at position ${i}; every value must be a finite float32 number.`,
+        `${label()} holds ${String(value)} at position ${i}; every value must be a finite ` +
+          `${half ? "float16 number, at most 65,504" : "float32 number"}.`,
       );
     }
-    if (value !== 0) allZero = false;
+    if (!half || Math.abs(stored) > HALF_ZERO) squares = Math.fround(squares + Math.fround(stored * stored));
   }
-  if (allZero && metric === "cosine") {
+  if (metric === "cosine" && (squares === 0 || squares === Number.POSITIVE_INFINITY)) {
+    const reason = squares === 0 ? "all zeros, or nearly" : "too long for float32";
     throw new InvalidVectorError(
-      `${label()} is all zeros, which has no direction and therefore no cosine distance. ` +
+      `${label()} is ${reason}: it has no direction and therefore no cosine distance. ` +
         'Leave the document out, or use distanceStrategy "euclidean" or "innerProduct".',
     );
   }

@@ -3,6 +3,12 @@ import type pg from "pg";
 export interface RecordedQuery {
   readonly text: string;
   readonly values: readonly unknown[];
+  /** Settings that travelled with the statement, by name. */
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+interface Bound {
+  connection: { bind(message: { values?: unknown[] }): void };
 }
 
 /** Records every statement that goes through connections which `pool` makes from now on, oldest first. */
@@ -11,15 +17,26 @@ export function recordQueries(pool: pg.Pool): RecordedQuery[] {
   pool.on("connect", (client) => {
     const query = client.query.bind(client) as (...args: unknown[]) => unknown;
     const recording = (...args: unknown[]): unknown => {
-      const [first, values] = args as [string | Partial<RecordedQuery>, unknown];
-      recorded.push(
-        typeof first === "string"
-          ? { text: first, values: Array.isArray(values) ? (values as unknown[]) : [] }
-          : { text: first.text ?? "", values: first.values ?? [] },
-      );
+      const [first, second] = args as [string | { text?: string; values?: unknown[] }, unknown];
+      const text = typeof first === "string" ? first : (first.text ?? "");
+      const values = typeof first === "string" ? (Array.isArray(second) ? (second as unknown[]) : []) : first.values;
+      recorded.push({ text, values: values ?? [], settings: {} });
       return query(...args);
     };
     Object.assign(client, { query: recording });
+    const { connection } = client as unknown as Bound;
+    const bind = connection.bind.bind(connection);
+    connection.bind = (message) => {
+      const last = recorded.at(-1);
+      const values = message.values ?? [];
+      // The statement's own values are bound after those of its settings.
+      if (last !== undefined && last.values.length !== values.length) {
+        for (let i = 0; i + 1 < values.length; i += 2) {
+          Object.assign(last.settings, { [String(values[i])]: String(values[i + 1]) });
+        }
+      }
+      bind(message);
+    };
   });
   return recorded;
 }

@@ -184,9 +184,8 @@ describe("createAgent", () => {
     const model = ask("refunds take how long");
     const agent = createAgent({ model, tools: [createRetrievalTool({ store, k: 1, ...facts })] });
     const { messages } = await agent.invoke(question);
-    const [result] = messages.filter(isToolMessage);
+    const result = messages.find(isToolMessage);
     expect(result).toMatchObject({ name: "search_facts", tool_call_id: "call_1" });
-    expect(result!.text).toContain("[1]");
     expect(result!.text).toContain("refunds.md");
     expect(result!.artifact).toEqual([new Document(FACTS[0]!)]);
     expect(messages.at(-1)!.text).toMatch(/^I read: [\s\S]*Refunds take five days\./);

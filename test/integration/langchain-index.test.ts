@@ -51,9 +51,8 @@ describe.each([
   {
     kind: "PostgresRecordManager",
     open: async (namespace: string): Promise<RecordManagerInterface> => {
-      const schema = testSchema().schemaName;
       const pool = database.pool as unknown as pg.Pool;
-      const manager = new PostgresRecordManager(namespace, { pool, ...(schema !== undefined && { schema }) });
+      const manager = new PostgresRecordManager(namespace, { pool });
       await manager.createSchema();
       return manager;
     },

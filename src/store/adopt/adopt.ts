@@ -1,126 +1,136 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import sql, { raw } from "sql-template-tag";
 import { Database, type Session } from "../../db/database.js";
-import { identifier, qualified, quoteQualified } from "../../db/identifiers.js";
-import { SchemaDriftError } from "../../errors.js";
+import { qualified } from "../../db/identifiers.js";
+import { SQLSTATE, sqlstateOf } from "../../db/sqlstate.js";
+import { DatabaseError } from "../../errors.js";
 import { inspectSchema } from "../../schema/inspect.js";
 import type { ModelVersion } from "../../schema/layout.js";
-import type { SchemaStep } from "../../schema/plan.js";
-import { createHnswIndex } from "../hnsw.js";
-import { distanceOperator } from "../metric.js";
-import { openStore } from "../open.js";
 import { resolveOptions, resolvePool, type PostgresVectorStoreArgs, type ResolvedOptions } from "../options.js";
-import { PENDING_INDEX, planAdoption } from "./plan.js";
+import { cancelOnAbort } from "./cancel.js";
+import { fingerprint, verifySame } from "./fingerprint.js";
+import { buildPendingIndex, findPendingIndex } from "./pending-index.js";
+import { planAdoption } from "./plan.js";
+import { checkBaseTable } from "./recognize.js";
+import { emptyReport, toReport, type AdoptReport } from "./report.js";
 import { surveyTable, type Survey } from "./survey.js";
 
-/** What adopting did, or would do. */
-export interface AdoptReport {
-  /** SQL by step; it runs in one transaction. */
-  readonly steps: readonly SchemaStep[];
-  readonly rows: number;
-  /** Bytes of the table with its indexes. The rewrite needs about as much free disk again while it runs. */
-  readonly bytes: number;
-  readonly dimensions: number;
-  readonly collections: readonly string[];
-  /** Vector indexes that are dropped for the rewrite; one HNSW index is built again afterwards, online. */
-  readonly vectorIndexes: readonly string[];
-  /** Searches whose results were compared before and after; 0 for a plan. */
-  readonly comparedSearches: number;
+export type { AdoptReport } from "./report.js";
+
+/** Options of a store, and what only adopting asks. */
+export interface AdoptArgs extends PostgresVectorStoreArgs {
+  /** Provider of the model that made the embeddings, such as `openai`, recorded beside `embeddingModel`. */
+  embeddingProvider?: string;
+  /** Cancels what is running on the server; the table is then as it was, or lacks only its index. */
+  signal?: AbortSignal;
+  /** Told what begins: a line for people. */
+  onProgress?: (message: string) => void;
 }
 
-const SAMPLE_QUERIES = 5;
-const SAMPLE_K = 10;
+const LOCK_TIMEOUT = "2s";
+const LOCK_ATTEMPTS = 20;
+const LOCK_PAUSE_MS = 1_000;
 
-/** What adopting would do, without effects. */
-export async function planAdopt(config: PostgresVectorStoreArgs): Promise<AdoptReport> {
-  return withDatabase(config, async (database, options) => {
-    const survey = await database.connection((session) => surveyTable(session, options));
-    return toReport(survey, planAdoption(survey, options.layout, modelOf(survey, options)), 0);
-  });
+/**
+ * What adopting would do, without effects. Reads the table once.
+ *
+ * @throws as {@link adopt}, for everything that can be known without doing it.
+ */
+export async function planAdopt(config: AdoptArgs): Promise<AdoptReport> {
+  return withDatabase(config, (database, options) =>
+    database.connection(async (session) => {
+      const state = await inspectSchema(session, options.layout);
+      if (state.chunks.revision !== undefined) {
+        const pending = await findPendingIndex(session, state, options);
+        return emptyReport(pending === undefined ? "already adopted" : "index missing");
+      }
+      const survey = await surveyTable(session, state, options, config.distanceStrategy);
+      return toReport("planned", survey, planAdoption(survey, options.layout, modelOf(survey, options, config)), 0);
+    }),
+  );
 }
 
 /**
  * Upgrades a table of LangChain's PGVectorStore in place: rows, ids, collections and embeddings stay. One transaction
- * under an exclusive lock on the table, which is rewritten once; before it commits, the counts and the results of
+ * under an exclusive lock on the table, which is rewritten once; before it commits, counts, contents and the results of
  * sampled searches are compared with those from before, and any difference rolls everything back. A vector index is
  * built again afterwards, concurrently. Stop writers that still use the base class first.
  *
- * @throws SchemaDriftError when the table is not the base class's, or the comparison fails.
+ * A table that is adopted already is left alone, but for an index that an interrupted run did not get to.
+ *
+ * @throws SchemaDriftError when the table is not the base class's, cannot be carried over, or the comparison fails.
+ * @throws DatabaseError when the lock cannot be had, or Postgres refuses a statement.
  */
-export async function adopt(config: PostgresVectorStoreArgs): Promise<AdoptReport> {
+export async function adopt(config: AdoptArgs): Promise<AdoptReport> {
   return withDatabase(config, async (database, options) => {
-    const interrupted = await pendingIndex(database, options);
-    if (interrupted !== undefined) {
-      await rebuildIndex(database, options, interrupted);
-      return { steps: [], rows: 0, bytes: 0, dimensions: 0, collections: [], vectorIndexes: [], comparedSearches: 0 };
+    const { signal, onProgress } = config;
+    const before = await database.connection((session) => inspectSchema(session, options.layout));
+    const isNew = before.chunks.revision === undefined;
+    if (isNew) checkBaseTable(before, options.layout);
+    const report = isNew ? await upgrade(database, options, config) : emptyReport("already adopted");
+    const state = await database.connection((session) => inspectSchema(session, options.layout));
+    const pending = await database.connection((session) => findPendingIndex(session, state, options));
+    if (pending === undefined) return report;
+    onProgress?.("building the HNSW index, online");
+    await buildPendingIndex(database, state, options, pending, signal);
+    return isNew ? report : emptyReport("index built");
+  });
+}
+
+/** The one transaction. A lock that is not to be had soon is let go of, so that nobody queues behind it for long. */
+async function upgrade(database: Database, options: ResolvedOptions, config: AdoptArgs): Promise<AdoptReport> {
+  for (let attempt = 1; ; attempt += 1) {
+    config.signal?.throwIfAborted();
+    try {
+      return await database.transaction({ lock_timeout: LOCK_TIMEOUT, statement_timeout: "0" }, (session) =>
+        upgradeLocked(database, session, options, config),
+      );
+    } catch (error) {
+      config.signal?.throwIfAborted();
+      if (sqlstateOf(error) !== SQLSTATE.lockNotAvailable) throw error;
+      if (attempt === LOCK_ATTEMPTS) throw lockError(options, error);
+      config.onProgress?.(`the table is in use; trying again (${attempt} of ${LOCK_ATTEMPTS})`);
+      await sleep(LOCK_PAUSE_MS, undefined, config.signal === undefined ? {} : { signal: config.signal });
     }
-    const report = await database.transaction({ lock_timeout: "10s" }, async (session) => {
-      const table = qualified((await inspectSchema(session, options.layout)).schema, options.layout.table);
-      await session.execute({ name: "adopt-lock", sql: sql`lock table ${table} in access exclusive mode` });
-      const survey = await surveyTable(session, options);
-      const steps = planAdoption(survey, options.layout, modelOf(survey, options));
-      const before = await fingerprint(session, survey, options);
-      for (const step of steps) await session.execute({ name: `adopt/${step.name}`, sql: raw(step.sql) });
-      const after = await fingerprint(session, survey, options);
-      verifySame(before, after);
-      return toReport(survey, steps, before.searches.length);
-    });
-    const pending = await pendingIndex(database, options);
-    if (pending !== undefined) await rebuildIndex(database, options, pending);
-    return report;
-  });
-}
-
-interface Fingerprint {
-  readonly rows: string;
-  readonly searches: readonly string[];
-}
-
-/** The row count, and for sampled rows the ids and distances of their nearest neighbours, found exactly. */
-async function fingerprint(session: Session, survey: Survey, options: ResolvedOptions): Promise<Fingerprint> {
-  const { columns, table } = options.layout;
-  const chunks = qualified(survey.state.schema, table);
-  const embedding = identifier(columns.embedding);
-  const id = identifier(columns.id);
-  const operator = distanceOperator(survey.metric, survey.state.server.vector!.schema);
-  const count = await session.execute({ name: "adopt-count", sql: sql`select count(*)::text as n from ${chunks}` });
-  const { rows } = await session.execute({
-    name: "adopt-sample",
-    sql: sql`
-      with sample as materialized (
-        select ${id}::text as id, ${embedding} as embedding from ${chunks}
-        where ${embedding} is not null order by md5(${id}::text) limit ${SAMPLE_QUERIES}::int8
-      )
-      select sample.id, (
-        select jsonb_agg(jsonb_build_array(hit.id, hit.distance) order by hit.distance, hit.id) from (
-          select t.${id}::text as id, (t.${embedding} ${operator} sample.embedding)::float8 as distance
-          from ${chunks} t where t.${embedding} is not null order by distance, id limit ${SAMPLE_K}::int8
-        ) hit
-      )::text as neighbours
-      from sample order by sample.id`,
-  });
-  return {
-    rows: count.rows[0]!["n"] as string,
-    searches: rows.map((row) => `${String(row["id"])} ${String(row["neighbours"])}`),
-  };
-}
-
-function verifySame(before: Fingerprint, after: Fingerprint): void {
-  if (before.rows !== after.rows) {
-    throw new SchemaDriftError(`Adopting was rolled back: ${before.rows} rows before, ${after.rows} after.`);
-  }
-  const changed = before.searches.findIndex((search, index) => search !== after.searches[index]);
-  if (changed !== -1) {
-    throw new SchemaDriftError(
-      `Adopting was rolled back: a search gave other results. Before: ${before.searches[changed]}; after: ${String(after.searches[changed])}.`,
-    );
   }
 }
 
-function modelOf(survey: Survey, options: ResolvedOptions): ModelVersion {
+async function upgradeLocked(
+  database: Database,
+  session: Session,
+  options: ResolvedOptions,
+  config: AdoptArgs,
+): Promise<AdoptReport> {
+  const { onProgress, signal } = config;
+  const stop = await cancelOnAbort(database, session, signal);
+  try {
+    const { schema } = await inspectSchema(session, options.layout);
+    const table = qualified(schema, options.layout.table);
+    await session.execute({ name: "adopt-lock", sql: sql`lock table ${table} in access exclusive mode` });
+    // Read again, now that nobody can change it any more.
+    const state = await inspectSchema(session, options.layout);
+    if (state.chunks.revision !== undefined) return emptyReport("already adopted");
+    const survey = await surveyTable(session, state, options, config.distanceStrategy);
+    const steps = planAdoption(survey, options.layout, modelOf(survey, options, config));
+    onProgress?.(`noting counts and searches of ${survey.rows.toLocaleString("en")} rows`);
+    const before = await fingerprint(session, survey, options, "before");
+    onProgress?.("rewriting the table");
+    for (const step of steps) await session.execute({ name: `adopt/${step.name}`, sql: raw(step.sql) });
+    onProgress?.("comparing counts and searches");
+    const after = await fingerprint(session, survey, options, "after");
+    verifySame(before, after);
+    signal?.throwIfAborted();
+    return toReport("adopted", survey, steps, before.searches.length);
+  } finally {
+    await stop();
+  }
+}
+
+function modelOf(survey: Survey, options: ResolvedOptions, config: AdoptArgs): ModelVersion {
   return {
     version: 1,
     column: options.layout.columns.embedding,
-    provider: undefined,
+    provider: config.embeddingProvider,
     model: options.embeddingModel,
     dimensions: survey.dimensions,
     metric: survey.metric,
@@ -128,26 +138,18 @@ function modelOf(survey: Survey, options: ResolvedOptions): ModelVersion {
   };
 }
 
-async function pendingIndex(database: Database, options: ResolvedOptions): Promise<string | undefined> {
-  const { schema } = await database.connection((session) => inspectSchema(session, options.layout));
-  const table = quoteQualified(schema, options.layout.table);
-  const { rows } = await database.execute({
-    name: "adopt-pending",
-    sql: sql`select obj_description(to_regclass(${table}::text), 'pg_class') as comment`,
-  });
-  const comment = rows[0]?.["comment"];
-  return typeof comment === "string" && comment.startsWith(PENDING_INDEX) ? comment : undefined;
-}
-
-async function rebuildIndex(database: Database, options: ResolvedOptions, comment: string): Promise<void> {
-  const config = JSON.parse(comment.slice(PENDING_INDEX.length)) as { m?: number; efConstruction?: number };
-  const store = await openStore(database, options, undefined, true);
-  await createHnswIndex(store, config);
-  await database.execute({ name: "adopt-done", sql: sql`comment on table ${store.table} is null` });
+function lockError(options: ResolvedOptions, cause: unknown): DatabaseError {
+  return new DatabaseError(
+    `The table ${JSON.stringify(options.layout.table)} was in use at each of ${LOCK_ATTEMPTS} attempts to lock it. ` +
+      "Find who holds it in pg_stat_activity (an open transaction, a running backup), then try again.",
+    SQLSTATE.lockNotAvailable,
+    true,
+    { cause },
+  );
 }
 
 async function withDatabase<T>(
-  config: PostgresVectorStoreArgs,
+  config: AdoptArgs,
   work: (database: Database, options: ResolvedOptions) => Promise<T>,
 ): Promise<T> {
   const options = resolveOptions(config);
@@ -158,16 +160,4 @@ async function withDatabase<T>(
   } finally {
     if (owned) await database.end();
   }
-}
-
-function toReport(survey: Survey, steps: readonly SchemaStep[], comparedSearches: number): AdoptReport {
-  return {
-    steps,
-    rows: survey.rows,
-    bytes: survey.bytes,
-    dimensions: survey.dimensions,
-    collections: [...survey.collections.values()],
-    vectorIndexes: survey.vectorIndexes.map((index) => index.name),
-    comparedSearches,
-  };
 }

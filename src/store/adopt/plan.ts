@@ -3,10 +3,19 @@ import { migrationNames, render, type Layout, type ModelVersion } from "../../sc
 import { CHUNKS_MIGRATIONS, COLLECTIONS_MIGRATIONS, REGISTRY_SQL } from "../../schema/migrations.generated.js";
 import { embeddingType, registerModel, registerRevision, type SchemaStep } from "../../schema/plan.js";
 import { DEFAULT_TENANT } from "../open.js";
+import { pendingComment } from "./pending-index.js";
 import type { Survey } from "./survey.js";
 
-/** Prefix of the table comment that remembers an index still to be built, should the process end in between. */
-export const PENDING_INDEX = "langchain-pgvector: build the HNSW index again: ";
+/** What is read from the table by name while its SQL is written. */
+interface Names {
+  readonly chunks: string;
+  readonly id: string;
+  readonly content: string;
+  readonly metadata: string;
+  readonly embedding: string;
+  readonly revisions: string;
+  readonly models: string;
+}
 
 /**
  * The SQL that turns a table of the base class into ours, to be run in one transaction. The table is rewritten once;
@@ -20,24 +29,41 @@ export function planAdoption(survey: Survey, layout: Layout, model: ModelVersion
   if (state.collections !== undefined && state.collections.revision === undefined) {
     steps.push({ name: "collections", sql: collectionsSql(survey, layout, names) });
   }
-  steps.push({ name: "chunks", sql: chunksSql(survey, layout, model, names) });
+  steps.push({ name: "chunks", sql: chunksSql(survey, layout, model, names as unknown as Names) });
   return steps;
 }
 
-function chunksSql(survey: Survey, layout: Layout, model: ModelVersion, names: Record<string, string>): string {
-  const { chunks, id, content, metadata, embedding, revisions, models } = names as Record<string, string> & {
-    [name in "chunks" | "id" | "content" | "metadata" | "embedding" | "revisions" | "models"]: string;
-  };
+/** Columns whose type changes or which go, and on which nothing else may therefore depend. */
+export function alteredColumns(survey: Survey, layout: Layout): string[] {
+  const { columns } = survey.state.chunks;
+  const altered = [layout.columns.id];
+  if (columns.get(layout.columns.content) !== "text") altered.push(layout.columns.content);
+  if (columns.get(layout.columns.metadata) !== "jsonb") altered.push(layout.columns.metadata);
+  if (!columns.get(layout.columns.embedding)!.endsWith(`(${survey.dimensions})`))
+    altered.push(layout.columns.embedding);
+  if (columns.has("collection_id")) altered.push("collection_id");
+  return altered;
+}
+
+function chunksSql(survey: Survey, layout: Layout, model: ModelVersion, names: Names): string {
+  const { chunks, id, content, metadata, revisions, models } = names;
   const schema = quoteIdentifier(survey.state.schema);
-  const hasCollections = survey.state.chunks.columns.has("collection_id");
-  const collection = hasCollections
-    ? `coalesce(${quoteLiteral(JSON.stringify(Object.fromEntries(survey.collections)))}::jsonb ->> collection_id::text, '')`
-    : "''";
-  const text = `coalesce(${content}, '')`;
+  const altered = alteredColumns(survey, layout);
+  const hasCollections = altered.includes("collection_id");
   const pending = survey.vectorIndexes[0];
+  const retype = (column: string, type: string): string =>
+    `  alter column ${quoteIdentifier(column)} type ${type} using ${quoteIdentifier(column)}::${type}`;
+  const types: Record<string, string> = {
+    [layout.columns.id]: "text",
+    [layout.columns.content]: "text",
+    [layout.columns.metadata]: "jsonb",
+    [layout.columns.embedding]: embeddingType(survey.state, layout, model),
+  };
   return [
     ...survey.vectorIndexes.map((index) => `drop index ${schema}.${quoteIdentifier(index.name)};`),
-    ...(pending === undefined ? [] : [`comment on table ${chunks} is ${quoteLiteral(pendingComment(pending))};`]),
+    // Updates come before the key goes, without which a published table could not be updated.
+    ...(survey.missing.content ? [`update ${chunks} set ${content} = '' where ${content} is null;`] : []),
+    ...(survey.missing.metadata ? [`update ${chunks} set ${metadata} = '{}' where ${metadata} is null;`] : []),
     `alter table ${chunks} set (fillfactor = 90);`,
     ...(survey.primaryKey === undefined
       ? []
@@ -46,18 +72,16 @@ function chunksSql(survey: Survey, layout: Layout, model: ModelVersion, names: R
     `  add column tenant_id text not null default ${quoteLiteral(DEFAULT_TENANT)},`,
     `  add column collection text,`,
     `  add column content_hash bytea,`,
-    `  add column created_at timestamptz not null default now();`,
-    `alter table ${chunks}`,
-    `  alter column tenant_id drop default,`,
+    `  add column created_at timestamptz not null default now(),`,
     `  alter column ${id} drop default;`,
     `alter table ${chunks}`,
-    `  alter column ${id} type text using ${id}::text,`,
-    `  alter column ${content} type text using ${text},`,
-    `  alter column ${metadata} type jsonb using coalesce(${metadata}::jsonb, '{}'),`,
-    `  alter column collection type text using ${collection},`,
-    `  alter column content_hash type bytea using sha256(convert_to(${text}, 'UTF8')),`,
-    `  alter column ${embedding} type ${embeddingType(survey.state, layout, model)};`,
+    ...Object.entries(types)
+      .filter(([column]) => altered.includes(column))
+      .map(([column, type]) => `${retype(column, type)},`),
+    `  alter column collection type text using ${hasCollections ? collectionOf(survey) : "''"},`,
+    `  alter column content_hash type bytea using sha256(convert_to(${content}, 'UTF8'));`,
     `alter table ${chunks}`,
+    `  alter column tenant_id drop default,`,
     `  alter column ${content} set not null,`,
     `  alter column ${metadata} set not null,`,
     `  alter column ${metadata} set default '{}',`,
@@ -68,8 +92,15 @@ function chunksSql(survey: Survey, layout: Layout, model: ModelVersion, names: R
     `  add check (jsonb_typeof(${metadata}) = 'object'),`,
     `  add primary key (tenant_id, collection, ${id});`,
     ...(hasCollections ? [`alter table ${chunks} drop column collection_id;`] : []),
+    ...(pending === undefined ? [] : [`comment on column ${chunks}.content_hash is ${pendingComment(pending)};`]),
     registerModel(models, layout, model) + registerRevision(revisions, layout.table, CHUNKS_MIGRATIONS[0]!),
   ].join("\n");
+}
+
+/** The name of a row's collection as an expression; rows without one belong to the collection named ''. */
+export function collectionOf(survey: Survey): string {
+  const names = quoteLiteral(JSON.stringify(Object.fromEntries(survey.collections)));
+  return `coalesce(${names}::jsonb ->> collection_id::text, '')`;
 }
 
 /** The key on uuid stays, since other tables of the base class may refer to it. */
@@ -77,15 +108,13 @@ function collectionsSql(survey: Survey, layout: Layout, names: Record<string, st
   const table = names["collections"]!;
   const register = registerRevision(names["revisions"]!, layout.collectionsTable!, COLLECTIONS_MIGRATIONS[0]!);
   if (!survey.state.collections!.exists) return render(COLLECTIONS_MIGRATIONS[0]!.sql, names) + register;
-  return (
-    `alter table ${table}\n  add column tenant_id text not null default ${quoteLiteral(DEFAULT_TENANT)} check (tenant_id <> ''),\n` +
-    `  alter column name type text,\n  alter column name set not null,\n  add unique (tenant_id, name);\n` +
-    // Tables that have not been adopted yet go on inserting collections without a tenant.
-    register
-  );
-}
-
-export function pendingComment(index: { m: number | undefined; efConstruction: number | undefined }): string {
-  const { m, efConstruction } = index;
-  return PENDING_INDEX + JSON.stringify({ ...(m && { m }), ...(efConstruction && { efConstruction }) });
+  return [
+    // The default stays: tables that have not been adopted yet go on inserting collections without a tenant.
+    `alter table ${table}`,
+    `  add column tenant_id text not null default ${quoteLiteral(DEFAULT_TENANT)} check (tenant_id <> ''),`,
+    `  alter column name type text,`,
+    `  alter column name set not null,`,
+    `  add unique (tenant_id, name);`,
+    register,
+  ].join("\n");
 }

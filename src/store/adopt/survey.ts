@@ -2,17 +2,12 @@ import sql, { empty, raw } from "sql-template-tag";
 import type { Session } from "../../db/database.js";
 import { identifier, qualified, quoteQualified } from "../../db/identifiers.js";
 import { ConfigurationError, SchemaDriftError } from "../../errors.js";
-import { inspectSchema, type SchemaState } from "../../schema/inspect.js";
+import type { SchemaState } from "../../schema/inspect.js";
 import type { Metric } from "../../schema/layout.js";
-import { isBaseClassTable } from "../../schema/plan.js";
 import type { ResolvedOptions } from "../options.js";
-
-/** A vector index of the table that is to be adopted. */
-export interface VectorIndex {
-  readonly name: string;
-  readonly m: number | undefined;
-  readonly efConstruction: number | undefined;
-}
+import { checkDependents } from "./dependents.js";
+import { checkBaseTable } from "./recognize.js";
+import { surveyIndexes, type VectorIndex } from "./survey-indexes.js";
 
 /** What adopting a table of the base class has to know about it. */
 export interface Survey {
@@ -26,107 +21,93 @@ export interface Survey {
   readonly primaryKey: string | undefined;
   /** Names of the collections by their uuid; empty when the table has none. */
   readonly collections: ReadonlyMap<string, string>;
+  /** Whether rows have no content, and whether rows have no metadata. */
+  readonly missing: { readonly content: boolean; readonly metadata: boolean };
 }
 
-const OPCLASS_METRICS: Record<string, Metric> = {
-  vector_cosine_ops: "cosine",
-  vector_l2_ops: "euclidean",
-  vector_ip_ops: "innerProduct",
-};
-
 /**
- * Reads what adopting needs, and refuses what cannot be adopted as it is.
+ * Reads what adopting needs, and refuses what cannot be adopted as it is. Reads the whole table once.
  *
- * @throws SchemaDriftError when the table is not one that the base class made, or is missing.
- * @throws ConfigurationError when its rows cannot be carried over, naming the cure.
+ * @param metric set when the caller knows it; else that of the table's vector index, else cosine.
+ * @throws SchemaDriftError when the table is not one that the base class made, or its rows cannot be carried over; the
+ *   message names the cure.
+ * @throws ConfigurationError when an option is missing.
  */
-export async function surveyTable(session: Session, options: ResolvedOptions): Promise<Survey> {
+export async function surveyTable(
+  session: Session,
+  state: SchemaState,
+  options: ResolvedOptions,
+  metric: Metric | undefined,
+): Promise<Survey> {
   const { layout } = options;
-  const name = JSON.stringify(layout.table);
-  const state = await inspectSchema(session, layout);
-  if (!state.chunks.exists) throw new SchemaDriftError(`There is no table ${name} in ${JSON.stringify(state.schema)}.`);
-  if (state.chunks.revision !== undefined) throw new SchemaDriftError(`The table ${name} has been adopted already.`);
-  const missing = Object.values(layout.columns).filter((column) => !state.chunks.columns.has(column));
-  if (!isBaseClassTable(state.chunks) || missing.length > 0 || state.server.vector === undefined) {
-    throw new SchemaDriftError(
-      `The table ${name} was not made by LangChain's PGVectorStore, or with other column names: it has ` +
-        `${[...state.chunks.columns.keys()].join(", ")}. Set \`columns\` to the names it was created with.`,
-    );
-  }
-  if (state.chunks.columns.has("collection_id") && layout.collectionsTable === undefined) {
-    throw new ConfigurationError(`The table ${name} has collections; say where: set \`collectionTableName\`.`);
-  }
-  const { rows, bytes, dimensions } = await surveyRows(session, options, state);
+  checkBaseTable(state, layout);
+  const facts = await surveyRows(session, options, state);
   const { indexes, primaryKey } = await surveyIndexes(session, layout.table, state.schema);
-  const index = indexes.find((candidate) => candidate.opclass in OPCLASS_METRICS);
-  return {
+  const survey: Survey = {
     state,
-    rows,
-    bytes,
-    dimensions,
-    metric: index === undefined ? options.metric : OPCLASS_METRICS[index.opclass]!,
+    ...facts,
+    metric: metric ?? indexes[0]?.metric ?? options.metric,
     vectorIndexes: indexes,
     primaryKey,
     collections: state.collections?.exists ? await surveyCollections(session, options, state) : new Map(),
   };
+  await checkDependents(session, survey, layout);
+  return survey;
+}
+
+interface RowFacts {
+  rows: string;
+  bytes: string;
+  dimensions: number[] | null;
+  no_content: boolean | null;
+  no_metadata: boolean | null;
+  bad_metadata: string | null;
 }
 
 async function surveyRows(session: Session, options: ResolvedOptions, state: SchemaState) {
-  const { columns, table } = options.layout;
-  const dims = raw(`${quoteQualified(state.server.vector!.schema, "vector_dims")}`);
+  const { layout } = options;
+  const dims = raw(quoteQualified(state.server.vector!.schema, "vector_dims"));
+  const id = identifier(layout.columns.id);
+  const content = identifier(layout.columns.content);
+  const metadata = identifier(layout.columns.metadata);
+  const embedding = identifier(layout.columns.embedding);
   const { rows } = await session.execute({
     name: "adopt-survey",
     sql: sql`
-      select count(*)::int8::text as rows,
-        pg_total_relation_size(${quoteQualified(state.schema, table)}::regclass)::text as bytes,
-        array_agg(distinct ${dims}(${identifier(columns.embedding)})) filter (where ${identifier(columns.embedding)} is not null) as dimensions,
-        min(${identifier(columns.id)}::text) filter (where jsonb_typeof(${identifier(columns.metadata)}::jsonb) <> 'object') as bad_metadata
-      from ${qualified(state.schema, table)}`,
+      select count(*)::text as rows,
+        pg_total_relation_size(${quoteQualified(state.schema, layout.table)}::regclass)::text as bytes,
+        array_agg(distinct ${dims}(${embedding})) filter (where ${embedding} is not null) as dimensions,
+        bool_or(${content} is null) as no_content,
+        bool_or(${metadata} is null) as no_metadata,
+        min(${id}::text) filter (where jsonb_typeof(${metadata}::jsonb) <> 'object') as bad_metadata
+      from ${qualified(state.schema, layout.table)}`,
   });
-  const row = rows[0] as { rows: string; bytes: string; dimensions: number[] | null; bad_metadata: string | null };
+  const row = rows[0] as unknown as RowFacts;
+  const name = JSON.stringify(layout.table);
   if (row.bad_metadata !== null) {
-    throw new ConfigurationError(`The metadata of row ${row.bad_metadata} is not a JSON object; correct it first.`);
+    throw new SchemaDriftError(
+      `The metadata of row ${row.bad_metadata} in ${name} is not a JSON object; make it one first.`,
+    );
   }
   const found = row.dimensions ?? [];
   if (found.length > 1) {
-    throw new ConfigurationError(
-      `The table holds vectors of ${found.join(" and ")} dimensions, so of several models. Move all but one model's rows away first.`,
+    throw new SchemaDriftError(
+      `The table ${name} holds vectors of ${found.join(" and ")} dimensions, so of several models. ` +
+        "Move the rows of all but one model to a table of their own first.",
     );
   }
-  const declared = /\((\d+)\)$/.exec(state.chunks.columns.get(columns.embedding)!)?.[1];
-  const dimensions = found[0] ?? options.dimensions ?? (declared === undefined ? undefined : Number(declared));
+  const declared = /\((\d+)\)$/.exec(state.chunks.columns.get(layout.columns.embedding)!)?.[1];
+  const dimensions = found[0] ?? (declared === undefined ? options.dimensions : Number(declared));
   if (dimensions === undefined) {
-    throw new ConfigurationError("The table has no vectors and its column no dimensions; set `dimensions`.");
+    throw new ConfigurationError(`The table ${name} has no vectors to count; set \`dimensions\` (--dimensions).`);
   }
-  return { rows: Number(row.rows), bytes: Number(row.bytes), dimensions };
-}
-
-async function surveyIndexes(session: Session, table: string, schema: string) {
-  const { rows } = await session.execute({
-    name: "adopt-indexes",
-    sql: sql`
-      select c.relname::text as name, i.indisprimary as is_primary, a.amname::text as method, o.opcname::text as opclass,
-        (select option_value from pg_options_to_table(c.reloptions) where option_name = 'm')::int4 as m,
-        (select option_value from pg_options_to_table(c.reloptions) where option_name = 'ef_construction')::int4 as ef
-      from pg_index i
-      join pg_class c on c.oid = i.indexrelid
-      join pg_am a on a.oid = c.relam
-      left join pg_opclass o on o.oid = i.indclass[0]
-      where i.indrelid = ${quoteQualified(schema, table)}::regclass
-      order by c.relname`,
-  });
-  const found = rows as { name: string; is_primary: boolean; method: string; opclass: string; m: number; ef: number }[];
-  return {
-    primaryKey: found.find((row) => row.is_primary)?.name,
-    indexes: found
-      .filter((row) => row.method === "hnsw" || row.method === "ivfflat")
-      .map((row) => ({
-        name: row.name,
-        opclass: row.opclass,
-        m: row.m ?? undefined,
-        efConstruction: row.ef ?? undefined,
-      })),
-  };
+  if (options.dimensions !== undefined && options.dimensions !== dimensions) {
+    throw new ConfigurationError(
+      `\`dimensions\` (--dimensions) is ${options.dimensions}, but the vectors of ${name} have ${dimensions}; leave it out.`,
+    );
+  }
+  const missing = { content: row.no_content === true, metadata: row.no_metadata === true };
+  return { rows: Number(row.rows), bytes: Number(row.bytes), dimensions, missing };
 }
 
 async function surveyCollections(
@@ -138,13 +119,15 @@ async function surveyCollections(
   const adopted = state.collections?.revision !== undefined;
   const { rows } = await session.execute({
     name: "adopt-collections",
-    sql: sql`select uuid::text as uuid, name::text as name from ${qualified(state.schema, table)}${adopted ? sql` where tenant_id = 'default'` : empty}`,
+    sql: sql`
+      select uuid::text as uuid, name::text as name from ${qualified(state.schema, table)}
+      ${adopted ? sql`where tenant_id = 'default'` : empty} order by name, uuid`,
   });
   const names = new Map<string, string>();
   const seen = new Set<string>();
   for (const { uuid, name } of rows as { uuid: string; name: string | null }[]) {
     if (name === null || name === "" || seen.has(name)) {
-      throw new ConfigurationError(
+      throw new SchemaDriftError(
         `The collection ${uuid} in ${JSON.stringify(table)} has ` +
           `${name ? `the same name as another, ${JSON.stringify(name)}` : "no name"}; give it a name of its own first.`,
       );

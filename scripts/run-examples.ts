@@ -1,0 +1,41 @@
+/** Runs every example with fixed arguments, offline, and checks that it prints what it should. */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { runScript } from "./run-script.js";
+import { ROOT } from "./type-check.js";
+
+const FOLDER = join(ROOT, "examples");
+
+/** Arguments of an example, and text that its output must hold. */
+const EXPECTED: Record<string, { args: string[]; prints: string[] }> = {
+  "ask.ts": {
+    args: ["docs", "How much RAM do one million vectors of 1536 dimensions need?"],
+    prints: ["need about 15 GB of RAM for the index", "docs/production-guide.md, line "],
+  },
+  "lcel-chain.ts": { args: [], prints: ["A kite needs a wind of at least 12 km/h to rise. [1]"] },
+};
+
+/** @throws Error saying what the example did not do */
+function check(name: string): void {
+  const expected = EXPECTED[name];
+  if (!expected) throw new Error("scripts/run-examples.ts does not say what it should print");
+  const { status, stdout, stderr } = runScript(join(FOLDER, name), expected.args);
+  process.stdout.write(`--- ${name}\n${stdout}`);
+  if (status !== 0) throw new Error(`it failed\n${stderr.trim()}`);
+  for (const text of expected.prints) {
+    if (!stdout.includes(text)) throw new Error(`its output does not hold ${JSON.stringify(text)}`);
+  }
+}
+
+let failed = 0;
+const names = new Set([...readdirSync(FOLDER).filter((name) => name.endsWith(".ts")), ...Object.keys(EXPECTED)]);
+for (const name of names) {
+  try {
+    check(name);
+  } catch (error) {
+    failed += 1;
+    process.stdout.write(`FAILED: ${name}: ${(error as Error).message}\n`);
+  }
+}
+process.stdout.write(`${names.size - failed} passed, ${failed} failed\n`);
+process.exitCode = failed > 0 ? 1 : 0;

@@ -1,0 +1,21 @@
+/**
+ * Waits for `work`, or for `signal`: calls that cannot be cancelled, such as those of embedding servers and their retries,
+ * go on in the background, and what comes of them is dropped.
+ *
+ * @throws the signal's reason as soon as it fires.
+ */
+export async function abortable<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  let stop: () => void = () => undefined;
+  const interrupted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason as Error);
+    signal.addEventListener("abort", stop, { once: true });
+  });
+  try {
+    return await Promise.race([work, interrupted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+    // Nobody waits for it any more, so nobody would see it fail.
+    work.catch(() => undefined);
+  }
+}

@@ -1,0 +1,633 @@
+import type { Serializable } from "@langchain/core/load/serializable";
+import { Document } from "@langchain/core/documents";
+import { PGVectorStore } from "@langchain/community/vectorstores/pgvector";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { ConfigurationError, PostgresVectorStore, type PostgresVectorStoreArgs } from "../../src/index.js";
+import { describeServer, openServerDatabase, type ServerTestDatabase, testSchema } from "../helpers/database.js";
+import { errorOf } from "../helpers/error-of.js";
+import { recordQueries } from "../helpers/recorded-queries.js";
+import { HashedEmbeddings } from "../helpers/vectors.js";
+
+const embeddings = new HashedEmbeddings(8);
+const { schemaName: SCHEMA = "public", extensionSchemaName: EXTENSION_SCHEMA = "public" } = testSchema();
+const quoted = pg.escapeIdentifier;
+
+const documents = ["red apples", "green pears", "blue plums"].map(
+  (pageContent) => new Document({ id: pageContent, pageContent, metadata: { colour: pageContent.split(" ")[0] } }),
+);
+const contents = (found: Document[]): string[] => found.map((document) => document.pageContent).sort();
+const everything = contents(documents);
+
+describeServer("PostgresVectorStore", () => {
+  let database: ServerTestDatabase;
+  let pool: pg.Pool;
+  let tables = 0;
+
+  beforeAll(async () => {
+    database = await openServerDatabase();
+    pool = database.newPool();
+  });
+
+  afterAll(() => database.close());
+
+  const newTable = (): string => `options_${(tables += 1)}`;
+
+  const open = (config: PostgresVectorStoreArgs = {}, embedder = embeddings): Promise<PostgresVectorStore> =>
+    PostgresVectorStore.initialize(embedder, { pool, tableName: newTable(), ...testSchema(), ...config });
+
+  const filled = async (config: PostgresVectorStoreArgs = {}): Promise<PostgresVectorStore> => {
+    const store = await open(config);
+    await store.addDocuments(documents);
+    return store;
+  };
+
+  const rows = async (text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> =>
+    (await pool.query<Record<string, unknown>>(text, values)).rows;
+
+  const columnTypes = async (store: PostgresVectorStore): Promise<Record<string, unknown>> => {
+    const found = await rows(
+      `select attname, format_type(atttypid, atttypmod) as type from pg_attribute
+       where attrelid = to_regclass($1) and attnum > 0`,
+      [store.computedTableName],
+    );
+    return Object.fromEntries(found.map(({ attname, type }) => [attname, String(type).replace(/^.*\./, "")]));
+  };
+
+  describe("options", () => {
+    const url = (): URL => new URL(database.url);
+
+    /** A test for each option; the compiler sees to it that none is missing. */
+    const options: Record<keyof PostgresVectorStoreArgs, () => Promise<void>> = {
+      async connectionString() {
+        const store = await filled({ pool: undefined as never, connectionString: database.url });
+        expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
+        await store.end();
+        expect((await errorOf(store.similaritySearch("red"))).name).toBe("DatabaseError");
+      },
+
+      async postgresConnectionOptions() {
+        const { hostname: host, port, username: user, password, pathname } = url();
+        const postgresConnectionOptions = { host, port: Number(port), user, password, database: pathname.slice(1) };
+        const config = { ...testSchema(), postgresConnectionOptions, tableName: newTable() };
+        const store = await PostgresVectorStore.initialize(embeddings, config);
+        await store.addDocuments(documents);
+        expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
+        await store.end();
+        const both = { ...config, postgresConnectionOptions: { max: 1 }, connectionString: database.url };
+        const together = await PostgresVectorStore.initialize(embeddings, both);
+        expect(await together.get()).toHaveLength(3);
+        await together.end();
+      },
+
+      async pool() {
+        const own = database.newPool({ max: 1 });
+        const store = await filled({ pool: own });
+        await store.end();
+        expect(own.ended).toBe(false);
+        expect((await errorOf(open({ pool: {} as never }))).message).toMatch(/`pool` must be a pg\.Pool/);
+        expect(() => new PostgresVectorStore(embeddings, {})).toThrow(/connectionString/);
+      },
+
+      async tableName() {
+        const store = await filled({ tableName: 'My "odd" Täble; --' });
+        expect(await rows("select from pg_class where relname = $1", [store.tableName])).toHaveLength(1);
+        const usual = await PostgresVectorStore.initialize(embeddings, { pool, ...testSchema() });
+        expect(usual.tableName).toBe("langchain_chunks");
+        expect((await errorOf(open({ tableName: "" }))).name).toBe("ConfigurationError");
+        expect((await errorOf(open({ tableName: "x".repeat(64) }))).message).toMatch(/64 bytes/);
+      },
+
+      async collectionTableName() {
+        const store = await filled({ collectionTableName: "my_collections" });
+        const found = await rows(`select name from ${quoted(SCHEMA)}.my_collections`);
+        expect(found).toEqual([{ name: "langchain" }]);
+        expect(store.collectionTableName).toBe("my_collections");
+        expect((await errorOf(open({ tableName: "same", collectionTableName: "same" }))).name).toBe(
+          "ConfigurationError",
+        );
+      },
+
+      async collectionName() {
+        const tableName = newTable();
+        const [one, other] = [
+          await filled({ tableName, collectionName: "one" }),
+          await open({ tableName, collectionName: "other" }),
+        ];
+        expect(await other.similaritySearch("red", 9)).toEqual([]);
+        await other.addDocuments([new Document({ id: "red apples", pageContent: "the other's" })]);
+        expect(contents(await other.similaritySearch("red", 9))).toEqual(["the other's"]);
+        expect(contents(await one.similaritySearch("red", 9))).toEqual(everything);
+        expect((await errorOf(open({ collectionName: "" }))).name).toBe("ConfigurationError");
+        expect((await errorOf(open({ collectionName: "x".repeat(501) }))).message).toMatch(/at most 500 bytes/);
+      },
+
+      async collectionMetadata() {
+        const store = await filled({ collectionName: "described", collectionMetadata: { team: "search" } });
+        const found = await rows(`select cmetadata from ${store.computedCollectionTableName}`);
+        expect(found).toEqual([{ cmetadata: { team: "search" } }]);
+        expect(store.collectionMetadata).toEqual({ team: "search" });
+      },
+
+      async schemaName() {
+        const store = await filled({ schemaName: "my Schema", tableName: "here" });
+        expect(await rows(`select from "my Schema".here`)).toHaveLength(3);
+        expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
+        // Without a schema, the search path finds the table.
+        const found = database.newPool({ options: '-c search_path="my\\ Schema"' });
+        const unnamed = await PostgresVectorStore.initialize(embeddings, { pool: found, tableName: "here" });
+        expect(await unnamed.get()).toHaveLength(3);
+        expect((await errorOf(open({ schemaName: "" }))).name).toBe("ConfigurationError");
+      },
+
+      async extensionSchemaName() {
+        const other = await openServerDatabase();
+        const own = other.newPool();
+        await own.query("drop extension vector");
+        const config = { pool: own, ...testSchema(), extensionSchemaName: "the Extension" };
+        const store = await PostgresVectorStore.initialize(embeddings, config);
+        await store.addDocuments(documents);
+        await store.createHnswIndex();
+        expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
+        expect((await store.get({ include: ["embeddings"] }))[0]!.embedding).toHaveLength(8);
+        expect(store.computedOperatorString).toBe('operator("the Extension".<=>)');
+        // A database that has the extension elsewhere already keeps it there.
+        const again = await PostgresVectorStore.initialize(embeddings, {
+          pool: own,
+          ...testSchema(),
+          tableName: "again",
+        });
+        await again.addDocuments(documents);
+        expect(contents(await again.similaritySearch("red", 9))).toEqual(everything);
+        await other.close();
+      },
+
+      async skipInitializationCheck() {
+        const tableName = newTable();
+        const skip = { tableName, skipInitializationCheck: true };
+        expect((await errorOf(open(skip))).name).toBe("SchemaVersionError");
+        await filled({ tableName });
+        expect(contents(await (await open(skip)).similaritySearch("red", 9))).toEqual(everything);
+      },
+
+      async columns() {
+        const columns = {
+          idColumnName: "Doc id",
+          vectorColumnName: "the vector",
+          contentColumnName: 'con"tent',
+          metadataColumnName: "select",
+        };
+        const store = await filled({ columns });
+        expect(await columnTypes(store)).toMatchObject({
+          "Doc id": "text",
+          "the vector": "vector(8)",
+          'con"tent': "text",
+          select: "jsonb",
+        });
+        await store.createHnswIndex();
+        expect(contents(await store.similaritySearch("red", 9, { colour: "red" }))).toEqual(["red apples"]);
+        expect(await store.get({ ids: ["red apples"], include: ["documents", "metadatas", "embeddings"] })).toEqual([
+          {
+            id: "red apples",
+            content: "red apples",
+            metadata: { colour: "red" },
+            embedding: await embeddings.embedQuery("red apples"),
+          },
+        ]);
+        await store.delete({ ids: ["red apples"] });
+        // Names that swap their meaning must not confuse the order of `get`.
+        const swapped = await open({ columns: { idColumnName: "content", contentColumnName: "id" } });
+        const named = [new Document({ id: "b", pageContent: "1" }), new Document({ id: "a", pageContent: "2" })];
+        await swapped.addDocuments(named);
+        expect((await swapped.get()).map(({ id }) => id)).toEqual(["a", "b"]);
+        expect((await errorOf(open({ columns: { idColumnName: "text" } }))).message).toMatch(/another column/);
+        expect((await errorOf(open({ columns: { idColumnName: "tenant_id" } }))).message).toMatch(/another column/);
+      },
+
+      async filter() {
+        const tableName = newTable();
+        const all = await filled({ tableName });
+        const store = await open({ tableName, filter: { colour: { in: ["red", "green"] } } });
+        expect(contents(await store.similaritySearch("plums", 9))).toEqual(["green pears", "red apples"]);
+        expect(contents(await store.similaritySearch("plums", 9, { colour: "blue" }))).toEqual([]);
+        expect(contents(await store.similaritySearch("plums", 9, { colour: "red" }))).toEqual(["red apples"]);
+        expect(await store.get()).toHaveLength(2);
+        await store.delete({ filter: { colour: { neq: "green" } } });
+        expect((await all.get()).map(({ id }) => id)).toEqual(["blue plums", "green pears"]);
+        expect((await errorOf(open({ filter: { colour: { nope: 1 } } as never }))).name).toBe("FilterError");
+      },
+
+      async verbose() {
+        expect((await open({ verbose: true }))._verbose).toBe(true);
+        expect((await open())._verbose).toBeUndefined();
+      },
+
+      async chunkSize() {
+        const recording = database.newPool({ max: 1 });
+        const queries = recordQueries(recording);
+        const store = await filled({ pool: recording, chunkSize: 2 });
+        expect(queries.filter(({ text }) => text.includes("langchain-pgvector:upsert"))).toHaveLength(2);
+        expect(await store.get()).toHaveLength(3);
+        expect((await errorOf(open({ chunkSize: 0 }))).message).toMatch(/chunkSize must be a whole number from 1/);
+      },
+
+      async ids() {
+        const config = { pool, ...testSchema(), tableName: newTable(), ids: ["x", "y", "z"] };
+        const store = await PostgresVectorStore.fromDocuments(documents, embeddings, config);
+        expect((await store.get()).map(({ id }) => id)).toEqual(["x", "y", "z"]);
+        const fewer = { ...config, ids: ["x"] };
+        expect((await errorOf(PostgresVectorStore.fromDocuments(documents, embeddings, fewer))).name).toBe(
+          "IngestError",
+        );
+      },
+
+      async distanceStrategy() {
+        const vectors = [
+          [3, 0],
+          [0.5, 0.1],
+          [0, 1],
+        ].map((start) => [...start, 0, 0, 0, 0, 0, 0]);
+        const query = [1, 0, 0, 0, 0, 0, 0, 0];
+        const nearest = async (config: PostgresVectorStoreArgs): Promise<[string, number]> => {
+          const store = await open(config);
+          await store.addVectors(vectors, documents);
+          const [hit] = await store.similaritySearchVectorWithScore(query, 1);
+          return [hit![0].pageContent, hit![1]];
+        };
+        expect(await nearest({})).toEqual(["red apples", 0]);
+        expect(await nearest({ distanceStrategy: "cosine" })).toEqual(["red apples", 0]);
+        expect(await nearest({ distanceStrategy: "innerProduct" })).toEqual(["red apples", -3]);
+        expect(await nearest({ distanceStrategy: "euclidean" })).toEqual(["green pears", expect.closeTo(0.5099, 4)]);
+        expect((await errorOf(open({ distanceStrategy: "manhattan" as never }))).name).toBe("ConfigurationError");
+      },
+
+      async scoreNormalization() {
+        for (const [distanceStrategy, similarity] of [
+          ["cosine", 1],
+          ["euclidean", 1],
+          ["innerProduct", 1],
+        ] as const) {
+          const tableName = newTable();
+          const distances = await filled({ tableName, distanceStrategy });
+          const [byDefault] = await distances.similaritySearchWithScore("red apples", 1);
+          expect(byDefault![1]).toBeCloseTo(distanceStrategy === "innerProduct" ? -1 : 0, 5);
+          const similar = await open({ tableName, distanceStrategy, scoreNormalization: "similarity" });
+          const scored = await similar.similaritySearchWithScore("red apples", 3);
+          expect(scored[0]![1]).toBeCloseTo(similarity, 5);
+          expect(scored.map(([, score]) => score)).toEqual(scored.map(([, score]) => score).sort((a, b) => b - a));
+        }
+        expect((await errorOf(open({ scoreNormalization: "percent" as never }))).name).toBe("ConfigurationError");
+      },
+
+      async dimensions() {
+        const tableName = newTable();
+        const counting = new HashedEmbeddings(8);
+        const store = await open({ tableName, dimensions: 8 }, counting);
+        expect(counting.embedded).toBe(0);
+        expect(await columnTypes(store)).toMatchObject({ embedding: "vector(8)" });
+        const error = await errorOf(open({ tableName, dimensions: 9 }));
+        expect(error).toMatchObject({ name: "DimensionMismatchError", expected: 8, actual: 9 });
+        expect((await errorOf(open({ dimensions: 16_001 }))).name).toBe("ConfigurationError");
+      },
+
+      async embeddingModel() {
+        const tableName = newTable();
+        await filled({ tableName, embeddingModel: "model-a" });
+        expect(await (await open({ tableName, embeddingModel: "model-a" })).get()).toHaveLength(3);
+        const error = await errorOf(open({ tableName, embeddingModel: "model-b" }));
+        expect(error.name).toBe("UnknownModelError");
+        expect(error.message).toMatch(/"model-a".*"model-b"/);
+        const saying = Object.assign(new HashedEmbeddings(8), { model: "model-c" });
+        expect((await errorOf(open({ tableName }, saying))).name).toBe("UnknownModelError");
+      },
+
+      async storageType() {
+        const half = await filled({ storageType: "halfvec" });
+        expect(await columnTypes(half)).toMatchObject({ embedding: "halfvec(8)" });
+        await half.createHnswIndex();
+        expect(contents(await half.similaritySearch("red", 9))).toEqual(everything);
+        const typeOf = async (dimensions: number, storageType?: "vector" | "halfvec"): Promise<unknown> =>
+          (await columnTypes(await open({ dimensions, ...(storageType && { storageType }) })))["embedding"];
+        expect(await typeOf(2_000)).toBe("vector(2000)");
+        expect(await typeOf(2_001)).toBe("halfvec(2001)");
+        expect(await typeOf(4_001)).toBe("vector(4001)");
+        expect(await typeOf(2_001, "vector")).toBe("vector(2001)");
+        expect((await errorOf(open({ storageType: "bit" as never }))).name).toBe("ConfigurationError");
+      },
+
+      async searchType() {
+        const store = await filled({ searchType: "similarity" });
+        expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
+        expect((await errorOf(open({ searchType: "hybrid" as never }))).message).toMatch(/searchType "hybrid"/);
+      },
+
+      async efSearch() {
+        const recording = database.newPool({ max: 1 });
+        const queries = recordQueries(recording);
+        const sent = async (store: PostgresVectorStore, k: number, efSearch?: number): Promise<string | undefined> => {
+          await store.search("red", { k, ...(efSearch !== undefined && { efSearch }) });
+          return queries.findLast(({ text }) => text.includes(":search"))?.settings["hnsw.ef_search"];
+        };
+        const store = await filled({ pool: recording, efSearch: 77 });
+        expect([await sent(store, 3), await sent(store, 3, 55), await sent(store, 88)]).toEqual(["77", "55", "88"]);
+        expect(await sent(await open({ pool: recording, tableName: store.tableName }), 3)).toBe("100");
+        expect((await errorOf(open({ efSearch: 1_001 }))).name).toBe("ConfigurationError");
+      },
+
+      async probes() {
+        const recording = database.newPool({ max: 1 });
+        const queries = recordQueries(recording);
+        const store = await filled({ pool: recording, probes: 3 });
+        await rows(`create index on ${store.computedTableName} using ivfflat
+          (embedding ${quoted(EXTENSION_SCHEMA)}.vector_cosine_ops) with (lists = 3)`);
+        expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
+        await store.search("red", { probes: 2, k: 1 });
+        const sent = queries
+          .filter(({ text }) => text.includes(":search"))
+          .map(({ settings }) => settings["ivfflat.probes"]);
+        // The second search is the exact one, since the table has fewer than nine rows.
+        expect(sent).toEqual(["3", undefined, "2"]);
+        expect((await errorOf(open({ probes: 0 }))).name).toBe("ConfigurationError");
+      },
+
+      async timeoutMs() {
+        const store = await filled({ timeoutMs: 200 });
+        const holder = await pool.connect();
+        await holder.query("begin");
+        await holder.query(`lock table ${store.computedTableName} in access exclusive mode`);
+        try {
+          const started = performance.now();
+          const error = await errorOf(store.similaritySearch("red"));
+          expect(error).toMatchObject({ name: "DatabaseError", sqlstate: "57014" });
+          expect((await errorOf(store.search("red", { timeoutMs: 50 }))).name).toBe("DatabaseError");
+          expect(performance.now() - started).toBeLessThan(5_000);
+        } finally {
+          await holder.query("rollback");
+          holder.release();
+        }
+        expect(await store.similaritySearch("red", 9)).toHaveLength(3);
+        expect((await errorOf(open({ timeoutMs: 0 }))).name).toBe("ConfigurationError");
+      },
+
+      async logger() {
+        const logger = { debug: vi.fn(), info: vi.fn(), warn: vi.fn() };
+        const spy = vi.spyOn(console, "warn");
+        await filled({ logger });
+        await filled();
+        expect(logger.info).toHaveBeenCalled();
+        expect(spy).not.toHaveBeenCalled();
+        spy.mockRestore();
+      },
+    };
+
+    for (const [option, run] of Object.entries(options)) test(option, run);
+
+    test.each([
+      ["tenancy", "rls"],
+      ["tenantId", "acme"],
+      ["appRole", "app"],
+      ["readPool", {}],
+      ["replicaConnectionString", "postgres://replica/db"],
+      ["contentCipher", {}],
+      ["embedders", {}],
+    ])("%s is refused, since ignoring it could open data", async (name, given) => {
+      const error = await errorOf(open({ [name]: given } as PostgresVectorStoreArgs));
+      expect(error).toBeInstanceOf(ConfigurationError);
+      expect(error.message).toContain(name);
+    });
+
+    test('tenancy: "off" is what this release does', async () => {
+      expect(await (await open({ tenancy: "off" } as PostgresVectorStoreArgs)).get()).toEqual([]);
+    });
+  });
+
+  describe("members of the base class", () => {
+    type Member = Exclude<keyof PGVectorStore, keyof Serializable> | "_initializeClient";
+    const named = { collectionName: "fruit", collectionMetadata: { a: 1 } };
+    const query = (): Promise<number[]> => embeddings.embedQuery("red apples");
+
+    /** A test for each public member; the compiler sees to it that none is missing. */
+    const members: Record<Member, () => Promise<void>> = {
+      FilterType: async () => expect((await filled()).FilterType).toBeUndefined(),
+      tableName: async () => expect((await open({ tableName: "t" })).tableName).toBe("t"),
+      collectionTableName: async () => {
+        expect((await open({ tableName: "t2", ...named })).collectionTableName).toBe("t2_collections");
+        expect((await open()).collectionTableName).toBeUndefined();
+      },
+      collectionName: async () => {
+        expect((await open(named)).collectionName).toBe("fruit");
+        expect((await open()).collectionName).toBe("langchain");
+      },
+      collectionMetadata: async () => expect((await open(named)).collectionMetadata).toEqual({ a: 1 }),
+      schemaName: async () => expect((await open({ schemaName: "s" })).schemaName).toBe("s"),
+      extensionSchemaName: async () =>
+        expect((await open({ extensionSchemaName: EXTENSION_SCHEMA })).extensionSchemaName).toBe(EXTENSION_SCHEMA),
+      skipInitializationCheck: async () => expect((await open()).skipInitializationCheck).toBe(false),
+      idColumnName: async () => expect((await open()).idColumnName).toBe("id"),
+      vectorColumnName: async () => expect((await open()).vectorColumnName).toBe("embedding"),
+      contentColumnName: async () => expect((await open()).contentColumnName).toBe("text"),
+      metadataColumnName: async () => expect((await open()).metadataColumnName).toBe("metadata"),
+      filter: async () => expect((await open({ filter: { a: 1 } })).filter).toEqual({ a: 1 }),
+      _verbose: async () => expect((await open({ verbose: false }))._verbose).toBe(false),
+      client: async () => expect((await open()).client).toBeUndefined(),
+      chunkSize: async () =>
+        expect([(await open()).chunkSize, (await open({ chunkSize: 7 })).chunkSize]).toEqual([500, 7]),
+      distanceStrategy: async () => expect((await open()).distanceStrategy).toBe("cosine"),
+      scoreNormalization: async () => expect((await open()).scoreNormalization).toBe("distance"),
+      embeddings: async () => expect((await open()).embeddings).toBe(embeddings),
+      _vectorstoreType: async () => expect((await open())._vectorstoreType()).toBe("pgvector"),
+
+      async pool() {
+        const store = await filled();
+        const { rows: found } = await store.pool.query(`select count(*)::int as n from ${store.computedTableName}`);
+        expect(found).toEqual([{ n: 3 }]);
+        expect((await store.pool.query("select $1::int as n", [5])).rows).toEqual([{ n: 5 }]);
+        expect((await errorOf(store.pool.query("select nonsense"))).name).toBe("DatabaseError");
+      },
+
+      async computedTableName() {
+        const store = await open();
+        expect(store.computedTableName).toBe(
+          testSchema().schemaName === undefined
+            ? quoted(store.tableName)
+            : `${quoted(SCHEMA)}.${quoted(store.tableName)}`,
+        );
+      },
+      async computedCollectionTableName() {
+        const store = await open({ schemaName: "s", tableName: "t3", ...named });
+        expect(store.computedCollectionTableName).toBe('"s"."t3_collections"');
+        expect(() => new PostgresVectorStore(embeddings, { pool }).computedCollectionTableName).toThrow(
+          /no collection/,
+        );
+      },
+      async computedOperatorString() {
+        const of = (config: PostgresVectorStoreArgs): string =>
+          new PostgresVectorStore(embeddings, { pool, ...config }).computedOperatorString;
+        expect([
+          of({}),
+          of({ distanceStrategy: "euclidean" }),
+          of({ distanceStrategy: "innerProduct", extensionSchemaName: "e" }),
+        ]).toEqual(["<=>", "<->", 'operator("e".<#>)']);
+      },
+
+      async ensureTableInDatabase() {
+        const store = new PostgresVectorStore(embeddings, { pool, ...testSchema(), tableName: newTable() });
+        await store.ensureTableInDatabase(5);
+        await store.ensureTableInDatabase();
+        expect(await columnTypes(store)).toMatchObject({ embedding: "vector(5)" });
+        const error = await errorOf(store.ensureTableInDatabase(6));
+        expect(error).toMatchObject({ name: "DimensionMismatchError", expected: 5, actual: 6 });
+        const fresh = new PostgresVectorStore(embeddings, { pool, ...testSchema(), tableName: store.tableName });
+        expect((await errorOf(fresh.ensureTableInDatabase(6))).name).toBe("DimensionMismatchError");
+      },
+      async ensureCollectionTableInDatabase() {
+        const store = new PostgresVectorStore(embeddings, { pool, ...testSchema(), tableName: newTable(), ...named });
+        await store.ensureCollectionTableInDatabase();
+        expect(await rows(`select from ${store.computedCollectionTableName}`)).toEqual([]);
+      },
+      async getOrCreateCollection() {
+        const store = await open(named);
+        const made = await Promise.all(Array.from({ length: 8 }, () => store.getOrCreateCollection()));
+        expect(new Set(made).size).toBe(1);
+        expect(made[0]).toMatch(/^[0-9a-f-]{36}$/);
+        expect((await errorOf((await open()).getOrCreateCollection())).name).toBe("ConfigurationError");
+      },
+
+      async addDocuments() {
+        const store = await open();
+        expect(await store.addDocuments(documents)).toEqual(documents.map(({ id }) => id));
+        const unnamed = await store.addDocuments([new Document({ pageContent: "no id" })]);
+        expect(unnamed).toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/)]);
+        expect(await store.get()).toHaveLength(4);
+      },
+      async addVectors() {
+        const store = await open();
+        const vector = Float32Array.from(await query());
+        expect(await store.addVectors([vector], documents.slice(0, 1), { ids: ["f32"] })).toEqual(["f32"]);
+        expect((await store.get({ include: ["embeddings"] }))[0]!.embedding).toEqual([...vector]);
+        expect((await errorOf(store.addVectors([], documents))).name).toBe("IngestError");
+      },
+      async delete() {
+        const store = await filled();
+        await store.delete({ ids: ["red apples", "never there"] });
+        await store.delete({ filter: { colour: "blue" } });
+        expect((await store.get()).map(({ id }) => id)).toEqual(["green pears"]);
+        expect((await errorOf(store.delete({}))).name).toBe("ConfigurationError");
+        expect((await errorOf(store.delete({ ids: ["a"], filter: { a: 1 } }))).name).toBe("ConfigurationError");
+        expect((await errorOf(store.delete({ ids: "a" as never }))).name).toBe("ConfigurationError");
+      },
+
+      async similaritySearch() {
+        const store = await filled();
+        const [hit] = await store.similaritySearch("red apples", 1, { colour: "red" });
+        expect(hit).toEqual(new Document({ id: "red apples", pageContent: "red apples", metadata: { colour: "red" } }));
+        expect(await store.similaritySearch("red apples")).toHaveLength(3);
+      },
+      async similaritySearchWithScore() {
+        const [[document, distance] = []] = await (await filled()).similaritySearchWithScore("red apples", 1);
+        expect([document?.id, distance]).toEqual(["red apples", expect.closeTo(0, 5)]);
+      },
+      async similaritySearchVectorWithScore() {
+        const [[document, score] = []] = await (
+          await filled({ scoreNormalization: "similarity" })
+        ).similaritySearchVectorWithScore(await query(), 1);
+        expect([document?.id, score]).toEqual(["red apples", expect.closeTo(1, 5)]);
+      },
+      async similaritySearchVectorWithScores() {
+        for (const scoreNormalization of ["distance", "similarity"] as const) {
+          const store = await filled({ scoreNormalization });
+          const [[document, scores] = []] = await store.similaritySearchVectorWithScores(await query(), 1);
+          expect(document?.id).toBe("red apples");
+          expect(scores).toEqual({
+            distance: expect.closeTo(0, 5) as number,
+            similarity: expect.closeTo(1, 5) as number,
+          });
+        }
+      },
+      async maxMarginalRelevanceSearch() {
+        const store = await filled();
+        await store.addDocuments([new Document({ id: "twin", pageContent: "red apples" })]);
+        const options = { k: 2, fetchK: 4 };
+        const diverse = await store.maxMarginalRelevanceSearch("red apples", { ...options, lambda: 0 });
+        expect(new Set(diverse.map(({ pageContent }) => pageContent)).size).toBe(2);
+        const relevant = await store.maxMarginalRelevanceSearch("red apples", { ...options, lambda: 1 });
+        expect(relevant.map(({ pageContent }) => pageContent)).toEqual(["red apples", "red apples"]);
+        expect(relevant[0]!.metadata).not.toHaveProperty("embedding");
+        const beyond = store.maxMarginalRelevanceSearch("red", { ...options, lambda: 2 });
+        expect((await errorOf(beyond)).name).toBe("ConfigurationError");
+      },
+      async asRetriever() {
+        const found = await (await filled()).asRetriever(1, { colour: "blue" }).invoke("red apples");
+        expect(contents(found)).toEqual(["blue plums"]);
+      },
+
+      async createHnswIndex() {
+        const store = await filled();
+        const indexes = (): Promise<Record<string, unknown>[]> =>
+          rows("select indexdef from pg_indexes where tablename = $1 and indexdef like '%hnsw%'", [store.tableName]);
+        await store.createHnswIndex({ dimensions: 8, m: 8, efConstruction: 32, distanceFunction: "vector_cosine_ops" });
+        await store.createHnswIndex();
+        expect(await indexes()).toHaveLength(1);
+        expect(String((await indexes())[0]!["indexdef"])).toMatch(/m='8', ef_construction='32'/);
+        await store.createHnswIndex({ namespace: "second" });
+        expect(await indexes()).toHaveLength(2);
+        const refused = async (config: object): Promise<string> => (await errorOf(store.createHnswIndex(config))).name;
+        expect(await refused({ dimensions: 9 })).toBe("DimensionMismatchError");
+        expect(await refused({ distanceFunction: "vector_l2_ops" })).toBe("ConfigurationError");
+        expect(await refused({ m: 1 })).toBe("ConfigurationError");
+        expect(await refused({ m: 50, efConstruction: 60 })).toBe("ConfigurationError");
+        await rows(`create table ${quoted(SCHEMA)}."taken_${store.tableName}_embedding_hnsw_idx" ()`);
+        expect(await refused({ namespace: "taken" })).toBe("IndexBuildError");
+      },
+      async _initializeClient() {
+        class Exposed extends PostgresVectorStore {
+          initializeClient = (): Promise<void> => this._initializeClient();
+        }
+        const single = database.newPool({ max: 1 });
+        const store = new Exposed(embeddings, { pool: single, ...testSchema(), tableName: newTable() });
+        await store.initializeClient();
+        expect(single.idleCount).toBe(single.totalCount);
+      },
+      async end() {
+        const store = await open({ pool: undefined as never, connectionString: database.url });
+        await store.end();
+        expect((await errorOf(store.get())).name).toBe("DatabaseError");
+      },
+    };
+
+    for (const [member, run] of Object.entries(members)) test(member, run);
+
+    test("the statics", async () => {
+      const config = { pool, ...testSchema(), tableName: newTable() };
+      const each = await PostgresVectorStore.fromTexts(["a", "b"], [{ n: 1 }, { n: 2 }], embeddings, config);
+      expect((await each.similaritySearch("a", 1))[0]!.metadata).toEqual({ n: 1 });
+      const shared = { ...config, tableName: newTable() };
+      const same = await PostgresVectorStore.fromTexts(["a", "b"], { n: 3 }, embeddings, shared);
+      expect((await same.get({ include: ["metadatas"] })).map(({ metadata }) => metadata)).toEqual([
+        { n: 3 },
+        { n: 3 },
+      ]);
+      const uneven = PostgresVectorStore.fromTexts(["a", "b"], [{}], embeddings, config);
+      expect((await errorOf(uneven)).name).toBe("IngestError");
+      const existing = await PostgresVectorStore.fromExistingIndex(embeddings, config);
+      expect(await existing.get()).toHaveLength(2);
+    });
+
+    test("every method of the base class is one of them, or its own affair", () => {
+      const internal = [
+        "constructor",
+        "convertDistanceToSimilarity",
+        "convertDistanceToScore",
+        "convertDistanceToBoth",
+        "generatePlaceholderForRowAt",
+        "buildInsertQuery",
+        "deleteById",
+        "buildFilterClauses",
+        "deleteByFilter",
+        "searchPostgres",
+      ];
+      const known = new Set([...internal, ...Object.keys(members)]);
+      expect(Object.getOwnPropertyNames(PGVectorStore.prototype).filter((name) => !known.has(name))).toEqual([]);
+    });
+  });
+});

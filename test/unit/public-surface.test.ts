@@ -1,0 +1,64 @@
+import { readFileSync } from "node:fs";
+import ts from "typescript";
+import { describe, expect, it } from "vitest";
+
+/** Names of the types, and only of the types, that an entry point exports; `export *` would hide what is public. */
+function exportedTypes(entry: string): string[] {
+  const file = new URL(`../../src/${entry}`, import.meta.url);
+  const source = ts.createSourceFile(file.pathname, readFileSync(file, "utf8"), ts.ScriptTarget.Latest);
+  return source.statements
+    .filter((statement) => ts.isExportDeclaration(statement))
+    .flatMap((statement) => {
+      if (!statement.exportClause || !ts.isNamedExports(statement.exportClause)) throw new Error(`${entry}: export *`);
+      return statement.exportClause.elements.filter((element) => element.isTypeOnly || statement.isTypeOnly);
+    })
+    .map((element) => element.name.text)
+    .sort();
+}
+
+/** The values are pinned by test/types/public-surface.test-d.ts. */
+describe("exported types", () => {
+  it.each([
+    [
+      "index.ts",
+      [
+        "AdoptReport",
+        "DeleteParams",
+        "DocumentFilter",
+        "Filter",
+        "GetParams",
+        "HnswConfig",
+        "Logger",
+        "PostgresRetrieverOptions",
+        "PostgresVectorStoreArgs",
+        "SearchHit",
+        "SearchOptions",
+        "SearchType",
+        "StoredChunk",
+      ],
+    ],
+    [
+      "chains/index.ts",
+      [
+        "Citation",
+        "ExtractiveAnswer",
+        "ExtractiveAnswererOptions",
+        "ExtractiveInput",
+        "RagChainInput",
+        "RagChainOptions",
+        "RagChainOutput",
+        "RetrievalSource",
+        "RetrievalToolOptions",
+        "RetrieverFactory",
+        "RetrieverOptions",
+      ],
+    ],
+    [
+      "loaders/index.ts",
+      ["ChunkMetadata", "DocumentFormat", "LoadOptions", "LoadSummary", "SkippedFile", "SplitOptions"],
+    ],
+    ["embedded/index.ts", ["EmbeddedClient", "EmbeddedOptions", "EmbeddedPostgres", "EmbeddedQuery", "EmbeddedReply"]],
+  ])("of %s", (entry, names) => {
+    expect(exportedTypes(entry)).toEqual(names);
+  });
+});
