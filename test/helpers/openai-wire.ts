@@ -29,6 +29,9 @@ export function replyEmbeddings(
   sendJson(response, reply === "nan-literal" ? text.replace('"embedding":[', '"embedding":[NaN,') : text);
 }
 
+/** Replies so far: LangGraph takes messages of one id for versions of one message. */
+let replies = 0;
+
 /** POST /v1/chat/completions, whole or as server-sent events. */
 export function replyChat(
   request: RecordedRequest,
@@ -48,7 +51,7 @@ export function replyChat(
   const prompt = tokensIn(JSON.stringify(body["messages"] ?? []));
   const completion = tokensIn(content);
   const usage = { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion };
-  const head = { id: "chatcmpl-1", created: 1_700_000_000, model: body["model"] };
+  const head = { id: `chatcmpl-${++replies}`, created: 1_700_000_000, model: body["model"] };
   if (body["stream"] !== true) {
     const message = {
       role: "assistant",
