@@ -72,9 +72,7 @@ export class BytesArrayParameter implements BinaryParameter {
 export function decodeVector(base64: string): number[] {
   const buffer = Buffer.from(base64, "base64");
   const dimensions = buffer.readInt16BE(0);
-  const vector = new Array<number>(dimensions);
-  for (let i = 0; i < dimensions; i += 1) vector[i] = buffer.readFloatBE(4 + 4 * i);
-  return vector;
+  return Array.from({ length: dimensions }, (_, i) => buffer.readFloatBE(4 + 4 * i));
 }
 
 function vectorBytes(vector: ArrayLike<number>): number {

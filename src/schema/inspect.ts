@@ -35,7 +35,12 @@ export interface SchemaState {
   readonly activeModel: ModelVersion | undefined;
 }
 
-/** Reads the state of a store's schema in two statements, with no locks that could hold anyone up. */
+/**
+ * Reads the state of a store's schema in two statements, with no locks that could hold anyone up.
+ *
+ * Tables are looked up in the catalog and not with `to_regclass`, which sees what others have just committed while the
+ * columns beside it are read as they were: half an install would look like a foreign table.
+ */
 export async function inspectSchema(session: Session, layout: Layout): Promise<SchemaState> {
   const table = quoteQualified(layout.schema, layout.table);
   const { rows } = await session.execute({
@@ -54,6 +59,9 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
         join pg_namespace n on n.oid = e.extnamespace
         join pg_type t on t.typnamespace = e.extnamespace and t.typname = 'vector'
         where e.extname = 'vector'
+      ), relations as (
+        select c.oid, c.relname::text as relname from pg_class c
+        join pg_namespace n on n.oid = c.relnamespace join target on n.nspname = target.name
       )
       select
         current_setting('server_version_num')::int4 as server_version,
@@ -63,10 +71,10 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
         name as schema,
         exists (select from pg_namespace where nspname = target.name) as schema_exists,
         exists (select from pg_namespace where nspname = ${layout.extensionSchema ?? null}::text) as extension_schema_exists,
-        to_regclass(format('%I.%I', name, ${REVISIONS_TABLE}::text)) is not null as registry_exists,
-        to_regclass(format('%I.%I', name, ${layout.table}::text)) is not null as chunks_exists,
+        exists (select from relations where relname = ${REVISIONS_TABLE}::text) as registry_exists,
+        exists (select from relations where relname = ${layout.table}::text) as chunks_exists,
         ${columnsOf(layout.table)} as chunks_columns,
-        to_regclass(format('%I.%I', name, ${layout.collectionsTable ?? ""}::text)) is not null as collections_exists,
+        exists (select from relations where relname = ${layout.collectionsTable ?? ""}::text) as collections_exists,
         ${columnsOf(layout.collectionsTable ?? "")} as collections_columns
       from target`,
   });
@@ -129,8 +137,8 @@ interface Registry {
 function columnsOf(table: string) {
   return sql`(
     select jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod))
-    from pg_attribute a
-    where a.attrelid = to_regclass(format('%I.%I', name, ${table}::text)) and a.attnum > 0 and not a.attisdropped
+    from pg_attribute a join relations r on r.oid = a.attrelid
+    where r.relname = ${table}::text and a.attnum > 0 and not a.attisdropped
   )`;
 }
 

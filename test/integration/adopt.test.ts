@@ -306,7 +306,7 @@ describeServer("adopting tables of the base class", () => {
     await open({ tableName: `${tableName}_other` });
     const before = await tableState(pool, tableName);
     const holder = await pool.connect();
-    await holder.query("begin; lock table langchain_pgvector_models in access exclusive mode");
+    await holder.query("begin; lock table langchain_pgvector_models in share mode");
     const adopting = errorOf(adopt(config({ ...(signal && { signal }) })));
     const waiting = await vi.waitUntil(
       async () => {

@@ -122,7 +122,7 @@ describeServer("the schema of a store", () => {
       await new Promise((resolve) => setTimeout(resolve, 2_500));
       await holder.query("commit");
       holder.release();
-      await (await install).addDocuments(documents);
+      expect(await (await install).addDocuments(documents)).toEqual(["a", "b"]);
     });
   });
 
@@ -229,11 +229,13 @@ describeServer("the schema of a store", () => {
     test("made by the base class is refused and untouched, and the command that upgrades it named", async () => {
       await pool.query(`create schema if not exists ${quoted(SCHEMA)}`);
       const { extensionSchemaName } = testSchema();
+      // The base class puts names between quotes as they are.
+      const inQuotes = (name: string): string => name.replaceAll('"', '""');
       const base = new PGVectorStore(embeddings, {
         pool,
         tableName: "base_table",
-        schemaName: SCHEMA,
-        ...(extensionSchemaName !== undefined && { extensionSchemaName }),
+        schemaName: inQuotes(SCHEMA),
+        ...(extensionSchemaName !== undefined && { extensionSchemaName: inQuotes(extensionSchemaName) }),
       });
       await base.ensureTableInDatabase(8);
       await base.addDocuments(documents);

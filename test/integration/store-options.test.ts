@@ -380,7 +380,10 @@ describeServer("PostgresVectorStore", () => {
       },
     };
 
-    for (const [option, run] of Object.entries(options)) test(option, run);
+    test.each(Object.entries(options))("%s", async (_, run) => {
+      expect.hasAssertions();
+      await run();
+    });
 
     test.each([
       ["tenancy", "rls"],
@@ -595,7 +598,10 @@ describeServer("PostgresVectorStore", () => {
       },
     };
 
-    for (const [member, run] of Object.entries(members)) test(member, run);
+    test.each(Object.entries(members))("%s", async (_, run) => {
+      expect.hasAssertions();
+      await run();
+    });
 
     test("the statics", async () => {
       const config = { pool, ...testSchema(), tableName: newTable() };

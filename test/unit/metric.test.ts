@@ -45,11 +45,9 @@ describe("a vector", () => {
     checkVector(vector, { dimensions: 2, storageType: half ? "halfvec" : "vector" }, metric, label);
 
   test("of finite numbers with a direction passes, typed arrays too", () => {
-    check([1, 0]);
-    check([1e-15, 1e15]);
-    check(Float32Array.of(0, 1));
-    check(new Float64Array([0, -1]));
-    check([65_504, 1e-7], "cosine", true);
+    const vectors = [[1, 0], [1e-15, 1e15], Float32Array.of(0, 1), new Float64Array([0, -1])];
+    for (const vector of vectors) expect(() => check(vector)).not.toThrow();
+    expect(() => check([65_504, 1e-7], "cosine", true)).not.toThrow();
   });
 
   test.each<[number[]]>([[[0, -0]], [[1e-30, 0]], [[1e-300, 1e-300]], [[1e20, 0]]])(

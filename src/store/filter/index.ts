@@ -11,7 +11,6 @@ export type {
   FilterValue,
   LogicalFilter,
 } from "./grammar.js";
-export { DOCUMENT_OPERATORS, FIELD_OPERATORS, FILTER_LIMITS, LOGICAL_OPERATORS } from "./grammar.js";
 export { parseFilter } from "./parse.js";
 export { parseDocumentFilter } from "./parse-document.js";
 export { regexFilterError } from "./regex-error.js";
