@@ -12,12 +12,20 @@ import type { Filter } from "../store/filter/index.js";
 import { abortable } from "./abortable.js";
 import { chatModelError, createChatModel, type ChatModelSpec } from "./chat-model.js";
 import type { CliContext } from "./context.js";
-import { addEmbeddingFlags, addFilterFlag, addJsonFlag, addTargetFlags, atLeast } from "./flags.js";
+import {
+  addEmbeddingFlags,
+  addFilterFlag,
+  addJsonFlag,
+  addTargetFlags,
+  atLeast,
+  type PatienceFlags,
+  withPatience,
+} from "./flags.js";
 import { resolveChatModel, type ModelFlags } from "./model-options.js";
 import { openCliStore } from "./open-store.js";
 import { withTarget, type TargetFlags } from "./target.js";
 
-interface AskFlags extends TargetFlags, ModelFlags {
+interface AskFlags extends TargetFlags, ModelFlags, PatienceFlags {
   readonly k: number;
   readonly filter?: Filter;
   readonly json?: boolean;
@@ -50,7 +58,7 @@ async function ask(context: CliContext, question: string, flags: AskFlags): Prom
   const chat = resolveChatModel(flags, context.env);
   await withTarget(context, flags, "open", async (target) => {
     const store = await openCliStore(context, target, flags, { create: false, chat });
-    const model = chat === undefined ? undefined : await createChatModel(chat);
+    const model = chat === undefined ? undefined : await createChatModel(withPatience(chat, flags));
     const chain = createRagChain({
       retriever: store.asRetriever({ k: flags.k, filter: flags.filter }),
       ...(model && { model }),

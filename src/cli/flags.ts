@@ -8,6 +8,12 @@ export interface ColumnNames {
   readonly embedding?: string;
 }
 
+/** How patient to be with model servers. */
+export interface PatienceFlags {
+  readonly timeout?: number;
+  readonly retries?: number;
+}
+
 /** Adds the flags that say which database, schema, table and collection. */
 export function addTargetFlags(command: Command): Command {
   return command
@@ -28,7 +34,17 @@ export function addEmbeddingFlags(command: Command): Command {
   return command
     .option("--embeddings <model>", "offline, openai, ollama, openai:<model> or ollama:<model>")
     .option("--base-url <url>", "OpenAI-compatible or Ollama server (environment: OPENAI_BASE_URL, OLLAMA_HOST)")
-    .option("--api-key <key>", "better: the environment variable OPENAI_API_KEY, which other users cannot see");
+    .option("--api-key <key>", "better: the environment variable OPENAI_API_KEY, which other users cannot see")
+    .option(
+      "--timeout <seconds>",
+      "how long one request to a model server may take (default: 60, Ollama 120)",
+      atLeast(1),
+    )
+    .option(
+      "--retries <number>",
+      "further attempts when a request fails for a reason that may pass (default: 5)",
+      atLeast(0),
+    );
 }
 
 /** Adds the flag that chooses the distance of a store that is to be made. */
@@ -56,6 +72,15 @@ export function atLeast(least: number): (text: string) => number {
     const value = Number(text);
     if (text.trim() !== "" && Number.isSafeInteger(value) && value >= least) return value;
     throw new InvalidArgumentError(`Give a whole number of at least ${least}.`);
+  };
+}
+
+/** The spec of an embedder or chat model with the patience that the flags ask for. */
+export function withPatience<S extends object>(spec: S, { timeout, retries }: PatienceFlags): S {
+  return {
+    ...spec,
+    ...(timeout !== undefined && { timeoutMs: timeout * 1_000 }),
+    ...(retries !== undefined && { maxRetries: retries }),
   };
 }
 

@@ -2,13 +2,13 @@ import type { Command } from "commander";
 import { LoadError } from "../errors.js";
 import { findFiles } from "../loaders/find-files.js";
 import type { CliContext } from "./context.js";
-import { addEmbeddingFlags, addJsonFlag, addTargetFlags, atLeast } from "./flags.js";
+import { addEmbeddingFlags, addJsonFlag, addTargetFlags, atLeast, type PatienceFlags } from "./flags.js";
 import { ingestFiles, type IngestResult } from "./ingest-files.js";
-import type { ModelFlags } from "./model-options.js";
+import { resolveEmbeddings, type ModelFlags } from "./model-options.js";
 import { openCliStore } from "./open-store.js";
 import { withTarget, type TargetFlags } from "./target.js";
 
-interface IngestFlags extends TargetFlags, ModelFlags {
+interface IngestFlags extends TargetFlags, ModelFlags, PatienceFlags {
   readonly chunkSize?: number;
   readonly chunkOverlap?: number;
   readonly json?: boolean;
@@ -37,8 +37,9 @@ Examples:
 }
 
 async function ingest(context: CliContext, paths: string[], flags: IngestFlags): Promise<void> {
-  // A misspelt path must not leave an empty store behind.
+  // A misspelt path or model must not leave an empty store behind.
   await findFiles(paths, context.cwd);
+  if (flags.embeddings !== undefined) resolveEmbeddings(flags, context.env);
   await withTarget(context, flags, "create", async (target) => {
     const store = await openCliStore(context, target, flags, { create: true });
     const started = Date.now();

@@ -8,12 +8,20 @@ import { resolveOptions, type PostgresVectorStoreArgs } from "../store/options.j
 import { PostgresVectorStore } from "../store/postgres-vector-store.js";
 import { abortable } from "./abortable.js";
 import type { CliContext } from "./context.js";
-import { addDistanceFlag, addEmbeddingFlags, addJsonFlag, addTargetFlags, atLeast } from "./flags.js";
+import {
+  addDistanceFlag,
+  addEmbeddingFlags,
+  addJsonFlag,
+  addTargetFlags,
+  atLeast,
+  type PatienceFlags,
+  withPatience,
+} from "./flags.js";
 import type { ModelFlags } from "./model-options.js";
 import { inspectStore, storeArgs } from "./open-store.js";
 import { withTarget, type Target, type TargetFlags } from "./target.js";
 
-interface InitFlags extends TargetFlags, ModelFlags {
+interface InitFlags extends TargetFlags, ModelFlags, PatienceFlags {
   readonly dimensions?: number;
   readonly distance?: Metric;
   readonly extensionSchema?: string;
@@ -52,7 +60,7 @@ async function init(context: CliContext, target: Target, flags: InitFlags): Prom
       `The store compares vectors by ${stored}; leave --distance out, or use another --table.`,
     );
   }
-  const embeddings = await createEmbeddings(chosen.spec);
+  const embeddings = await createEmbeddings(withPatience(chosen.spec, flags));
   const metric = distance ?? stored;
   const args: PostgresVectorStoreArgs = {
     ...given,

@@ -8,6 +8,7 @@ import { announce } from "./announce.js";
 import type { ChatModelSpec } from "./chat-model.js";
 import { chooseEmbedder } from "./choose-embedder.js";
 import type { CliContext } from "./context.js";
+import { withPatience, type PatienceFlags } from "./flags.js";
 import { resolveEmbeddings, type ModelFlags } from "./model-options.js";
 import type { Target, TargetFlags } from "./target.js";
 
@@ -26,7 +27,7 @@ export interface OpenCliStoreOptions {
 export async function openCliStore(
   context: CliContext,
   target: Target,
-  flags: TargetFlags & ModelFlags,
+  flags: TargetFlags & ModelFlags & PatienceFlags,
   { create, chat }: OpenCliStoreOptions,
 ): Promise<PostgresVectorStore> {
   const args = storeArgs(target, flags, context);
@@ -38,7 +39,7 @@ export async function openCliStore(
         "Ingest something first: langchain-pgvector ingest <paths>, or name another --table or --schema.",
     );
   }
-  const embeddings = await createEmbeddings(chosen.spec);
+  const embeddings = await createEmbeddings(withPatience(chosen.spec, flags));
   const config = state.activeModel === undefined ? args : { ...args, distanceStrategy: state.activeModel.metric };
   return create
     ? PostgresVectorStore.initialize(embeddings, config)

@@ -5,12 +5,12 @@ import type { Filter } from "../store/filter/index.js";
 import type { SearchHit } from "../store/postgres-vector-store.js";
 import { abortable } from "./abortable.js";
 import type { CliContext } from "./context.js";
-import { addEmbeddingFlags, addFilterFlag, addJsonFlag, addTargetFlags, atLeast } from "./flags.js";
+import { addEmbeddingFlags, addFilterFlag, addJsonFlag, addTargetFlags, atLeast, type PatienceFlags } from "./flags.js";
 import type { ModelFlags } from "./model-options.js";
 import { openCliStore } from "./open-store.js";
 import { withTarget, type TargetFlags } from "./target.js";
 
-interface SearchFlags extends TargetFlags, ModelFlags {
+interface SearchFlags extends TargetFlags, ModelFlags, PatienceFlags {
   readonly k: number;
   readonly filter?: Filter;
   readonly json?: boolean;

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import type { Pool } from "../db/pool.js";
 import { ConfigurationError, DatabaseError, SchemaVersionError } from "../errors.js";
@@ -87,6 +87,8 @@ function openServer(url: string, origin: string): Target {
 async function openEmbedded(folder: string, label: string): Promise<Target> {
   const { openEmbeddedPostgres } = await import("../embedded/index.js");
   await mkdir(folder, { recursive: true });
+  // A database has no place in a repository; whoever has a rule of their own keeps it.
+  await writeFile(join(folder, "..", ".gitignore"), "*\n", { flag: "wx" }).catch(() => undefined);
   const pool = await openEmbeddedPostgres({ dataDir: folder }).catch((error: unknown) => {
     // A folder in use or damaged is nothing that other flags would cure.
     const message = error instanceof Error ? error.message : String(error);

@@ -43,6 +43,7 @@ export class Database {
         ? (options.settings ?? {})
         : { ...options.settings, statement_timeout: String(options.timeoutMs) };
     return this.#withClient(async (client) => {
+      options.signal?.throwIfAborted();
       const stopWatching = this.#cancelOnAbort(client, options.signal);
       try {
         return await runWithSettings(client, settings, statement);

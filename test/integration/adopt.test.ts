@@ -27,7 +27,7 @@ describeServer("adopting tables of the base class", () => {
   });
 
   /** The base class: results of a few searches by id and distance, which adopting must not change. */
-  async function results(store: PGVectorStore, filter?: object): Promise<unknown> {
+  async function results(store: PGVectorStore, filter?: Record<string, string>): Promise<unknown> {
     const found = [];
     for (const query of QUERIES) {
       const hits = await store.similaritySearchWithScore(query, 8, filter);

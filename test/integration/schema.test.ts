@@ -2,7 +2,11 @@ import { PGVectorStore } from "@langchain/community/vectorstores/pgvector";
 import { Document } from "@langchain/core/documents";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import sql from "sql-template-tag";
+import { Database } from "../../src/db/database.js";
 import { PostgresVectorStore, type PostgresVectorStoreArgs } from "../../src/index.js";
+import { inspectSchema } from "../../src/schema/inspect.js";
+import { resolveOptions } from "../../src/store/options.js";
 import { describeServer, openServerDatabase, type ServerTestDatabase, testSchema } from "../helpers/database.js";
 import { errorOf } from "../helpers/error-of.js";
 import { recordQueries } from "../helpers/recorded-queries.js";
@@ -52,13 +56,26 @@ describeServer("the schema of a store", () => {
       const settled = await Promise.allSettled(stores);
       expect(settled.filter(({ status }) => status === "rejected")).toEqual([]);
       expect(await value(`select count(*)::int as value from ${registry("models")} where state = 'active'`)).toBe(2);
+      const installed = settled.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
       await Promise.all(
-        settled.map((result, index) => {
-          if (result.status === "rejected") return undefined;
-          return result.value.addDocuments(documents, { ids: [`a${index}`, `b${index}`] });
-        }),
+        installed.map((store, index) => store.addDocuments(documents, { ids: [`a${index}`, `b${index}`] })),
       );
       expect(await (await initialize({ tableName: "one", collectionName: "c" })).get()).toHaveLength(20);
+    });
+
+    test("is seen by others as a whole or not at all", async () => {
+      const reader = new Database(database.newPool());
+      const { layout } = resolveOptions({ pool, ...testSchema() });
+      await reader.connection(async (session) => {
+        // The snapshot is older than the install, as that of a statement that started just before its commit.
+        await session.execute({ name: "begin", sql: sql`begin isolation level repeatable read` });
+        const before = await inspectSchema(session, layout);
+        await initialize();
+        expect(await inspectSchema(session, layout)).toEqual(before);
+        await session.execute({ name: "commit", sql: sql`commit` });
+        const { chunks, registryExists } = await inspectSchema(session, layout);
+        expect([chunks.exists, chunks.revision, registryExists]).toEqual([true, 1, true]);
+      });
     });
 
     test("runs no DDL when the schema is current", async () => {

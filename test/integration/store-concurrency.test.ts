@@ -145,7 +145,7 @@ describeServer("a store with others at work", () => {
     const connection = (name: string): PostgresVectorStoreArgs => {
       const url = new URL(database.url);
       url.searchParams.set("application_name", name);
-      return { pool: undefined as never, connectionString: url.href };
+      return { pool: undefined, connectionString: url.href };
     };
 
     test("while idle is replaced by the next call", async () => {
@@ -250,7 +250,7 @@ describeServer("a store with others at work", () => {
     const fill = (store: PostgresVectorStore, count: number): Promise<unknown> =>
       pool.query(
         `insert into ${store.computedTableName} (tenant_id, collection, id, text, content_hash, embedding)
-         select 'default', '', 'row ' || i, 'text', '', ${"array[i, 1, 1, 1]::real[]"}
+         select 'default', '', 'row ' || i, 'text', '', array[i, 1, 1, 1]::real[]
          from generate_series(1, ${count}) i`,
       );
 

@@ -394,7 +394,7 @@ describeServer("PostgresVectorStore", () => {
       ["contentCipher", {}],
       ["embedders", {}],
     ])("%s is refused, since ignoring it could open data", async (name, given) => {
-      const error = await errorOf(open({ [name]: given } as PostgresVectorStoreArgs));
+      const error = await errorOf(open({ [name]: given }));
       expect(error).toBeInstanceOf(ConfigurationError);
       expect(error.message).toContain(name);
     });

@@ -50,11 +50,9 @@ describe("an array", () => {
 
   test("starts with one dimension, no nulls and the type of its elements", () => {
     const vectors = new VectorArrayParameter([[1], [2]], 70_000).toPostgres().toString("hex");
-    expect(vectors).toBe(
-      header(1, 70_000, 2) + "00000008" + "00010000" + "3f800000" + "00000008" + "00010000" + "40000000",
-    );
+    expect(vectors).toBe(`${header(1, 70_000, 2)}00000008000100003f800000000000080001000040000000`);
     const bytes = new BytesArrayParameter([Uint8Array.of(0, 255), Uint8Array.of()]).toPostgres().toString("hex");
-    expect(bytes).toBe(header(1, 17, 2) + "00000002" + "00ff" + "00000000");
+    expect(bytes).toBe(`${header(1, 17, 2)}0000000200ff00000000`);
   });
 
   test("of strings counts bytes of UTF-8", () => {
