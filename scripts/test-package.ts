@@ -78,9 +78,10 @@ function reportSize(modules: string): void {
   for (const { name, bytes } of sizes.slice(0, 10)) say(`  ${megabytes(bytes).padStart(8)}  ${name}`);
 }
 
+/** On disk, in whole blocks, as `du` counts. */
 function bytesIn(path: string): number {
   const stats = statSync(path, { throwIfNoEntry: false });
-  if (stats === undefined || !stats.isDirectory()) return stats?.size ?? 0;
+  if (stats === undefined || !stats.isDirectory()) return (stats?.blocks ?? 0) * 512;
   return readdirSync(path).reduce((sum, name) => sum + bytesIn(join(path, name)), 0);
 }
 

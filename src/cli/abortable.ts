@@ -6,15 +6,17 @@
  */
 export async function abortable<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   signal.throwIfAborted();
-  let stop: () => void = () => undefined;
+  const stopWatching = new AbortController();
   const interrupted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason as Error);
-    signal.addEventListener("abort", stop, { once: true });
+    signal.addEventListener("abort", () => reject(signal.reason as Error), {
+      once: true,
+      signal: stopWatching.signal,
+    });
   });
   try {
     return await Promise.race([work, interrupted]);
   } finally {
-    signal.removeEventListener("abort", stop);
+    stopWatching.abort();
     // Nobody waits for it any more, so nobody would see it fail.
     work.catch(() => undefined);
   }

@@ -1,7 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { expect } from "vitest";
 import { runCli } from "../../src/cli/program.js";
 
 export interface CliRun {
@@ -52,14 +51,15 @@ export class CliFolder {
       },
       signal: options.signal ?? new AbortController().signal,
     });
-    for (const secret of this.secrets) expect(out + err.join("\n")).not.toContain(secret);
+    const printed = out + err.join("\n");
+    for (const secret of this.secrets) if (printed.includes(secret)) throw new Error(`Printed a secret:\n${printed}`);
     return { code, out, pieces, err };
   }
 
   /** A run that must succeed, and whose stdout is one JSON document. */
   async json<T>(args: readonly string[], options: CliOptions = {}): Promise<T> {
     const { code, out, err } = await this.run([...args, "--json"], options);
-    expect(code, err.join("\n")).toBe(0);
+    if (code !== 0) throw new Error(`${args.join(" ")} ended with ${code}:\n${err.join("\n")}`);
     return JSON.parse(out) as T;
   }
 

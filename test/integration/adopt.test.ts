@@ -317,7 +317,7 @@ describeServer("adopting tables of the base class", () => {
       },
       { timeout: 5_000, interval: 20 },
     );
-    await kill(waiting!);
+    await kill(waiting);
     await adopting;
     await holder.query("rollback");
     holder.release();

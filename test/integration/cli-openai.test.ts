@@ -69,7 +69,7 @@ describeServer("the command line over HTTP", () => {
 
   const openai = (): Record<string, string> => ({ OPENAI_API_KEY: KEY, OPENAI_BASE_URL: server.url });
   const run = (args: string[], { env = openai(), ...rest }: CliOptions = {}): Promise<CliRun> =>
-    folder.run([...args, "--table", table], { env: { DATABASE_URL: database.url!, ...env }, ...rest });
+    folder.run([...args, "--table", table], { env: { DATABASE_URL: database.url, ...env }, ...rest });
   const rows = async (): Promise<number> =>
     (await pool.query<{ n: number }>(`select count(*)::int as n from ${table}`)).rows[0]!.n;
   const requests = (path: string): (Record<string, unknown> | undefined)[] =>

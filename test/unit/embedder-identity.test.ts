@@ -10,14 +10,17 @@ import { identityOf } from "../../src/embeddings/identity.js";
 const openai = new OpenAIEmbeddings({ apiKey: "k", model: "text-embedding-3-large", dimensions: 256 });
 
 test("reads model and dimensions of the common embedders", () => {
-  expect(identityOf(openai)).toEqual({ model: "text-embedding-3-large", dimensions: 256 });
-  expect(identityOf(new OpenAIEmbeddings({ apiKey: "k" }))).toEqual({ model: "text-embedding-ada-002" });
-  expect(identityOf(new OllamaEmbeddings({ model: "nomic-embed-text" }))).toEqual({ model: "nomic-embed-text" });
+  expect(identityOf(openai)).toEqual({ provider: "openai", model: "text-embedding-3-large", dimensions: 256 });
+  expect(identityOf(new OpenAIEmbeddings({ apiKey: "k" }))).toMatchObject({ model: "text-embedding-ada-002" });
+  expect(identityOf(new OllamaEmbeddings({ model: "nomic-embed-text" }))).toEqual({
+    provider: "ollama",
+    model: "nomic-embed-text",
+  });
 });
 
 test("an Ollama model has one identity with and without :latest, another with another tag", () => {
-  expect(identityOf(new OllamaEmbeddings({ model: "bge-m3:latest" }))).toEqual({ model: "bge-m3" });
-  expect(identityOf(new OllamaEmbeddings({ model: "bge-m3:567m" }))).toEqual({ model: "bge-m3:567m" });
+  expect(identityOf(new OllamaEmbeddings({ model: "bge-m3:latest" }))).toMatchObject({ model: "bge-m3" });
+  expect(identityOf(new OllamaEmbeddings({ model: "bge-m3:567m" }))).toMatchObject({ model: "bge-m3:567m" });
 });
 
 test("looks through wrappers", () => {
@@ -25,8 +28,9 @@ test("looks through wrappers", () => {
     underlyingEmbeddings: openai,
     documentEmbeddingStore: new InMemoryStore<number[]>(),
   });
-  expect(identityOf(cached)).toEqual({ model: "text-embedding-3-large", dimensions: 256 });
-  expect(identityOf(new CheckedEmbeddings(cached))).toEqual({ model: "text-embedding-3-large", dimensions: 256 });
+  const identity = { provider: "openai", model: "text-embedding-3-large", dimensions: 256 };
+  expect(identityOf(cached)).toEqual(identity);
+  expect(identityOf(new CheckedEmbeddings(cached))).toEqual(identity);
 });
 
 test("says nothing about an embedder that does not say", () => {

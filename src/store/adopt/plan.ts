@@ -51,8 +51,6 @@ function chunksSql(survey: Survey, layout: Layout, model: ModelVersion, names: N
   const altered = alteredColumns(survey, layout);
   const hasCollections = altered.includes("collection_id");
   const pending = survey.vectorIndexes[0];
-  const retype = (column: string, type: string): string =>
-    `  alter column ${quoteIdentifier(column)} type ${type} using ${quoteIdentifier(column)}::${type}`;
   const types: Record<string, string> = {
     [layout.columns.id]: "text",
     [layout.columns.content]: "text",
@@ -95,6 +93,11 @@ function chunksSql(survey: Survey, layout: Layout, model: ModelVersion, names: N
     ...(pending === undefined ? [] : [`comment on column ${chunks}.content_hash is ${pendingComment(pending)};`]),
     registerModel(models, layout, model) + registerRevision(revisions, layout.table, CHUNKS_MIGRATIONS[0]!),
   ].join("\n");
+}
+
+function retype(column: string, type: string): string {
+  const name = quoteIdentifier(column);
+  return `  alter column ${name} type ${type} using ${name}::${type}`;
 }
 
 /** The name of a row's collection as an expression; rows without one belong to the collection named ''. */
