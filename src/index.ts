@@ -2,7 +2,7 @@ export { PostgresVectorStore, PostgresVectorStore as PGVectorStore } from "./sto
 export type { SearchHit, SearchOptions } from "./store/postgres-vector-store.js";
 export type { PostgresVectorStoreArgs, SearchType } from "./store/options.js";
 export { PostgresTranslator } from "./store/self-query-translator.js";
-export { adopt, planAdopt, type AdoptReport } from "./store/adopt/adopt.js";
+export { adopt, planAdopt, type AdoptArgs, type AdoptReport } from "./store/adopt/adopt.js";
 export { OfflineEmbeddings } from "./embeddings/offline.js";
 export { ExtractiveAnswerer } from "./chains/extractive-answerer.js";
 export { PostgresRetriever, type PostgresRetrieverOptions } from "./store/retriever.js";

@@ -34,5 +34,5 @@ export function createRetrievalTool(options: RetrievalToolOptions): DynamicStruc
       schema,
       responseFormat: "content_and_artifact",
     },
-  ) as unknown as DynamicStructuredTool<typeof schema>;
+  );
 }

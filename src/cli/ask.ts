@@ -64,7 +64,9 @@ async function ask(context: CliContext, question: string, flags: AskFlags): Prom
       ...(model && { model }),
     });
     const print = flags.json === true ? printJson : printStream;
-    await abortable(context.signal, print(context, chain, question)).catch((error: unknown) => explain(error, chat));
+    await abortable(context.signal, () => print(context, chain, question)).catch((error: unknown) =>
+      explain(error, chat),
+    );
   });
 }
 

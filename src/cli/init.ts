@@ -69,7 +69,7 @@ async function init(context: CliContext, target: Target, flags: InitFlags): Prom
     ...(extensionSchema !== undefined && { extensionSchemaName: extensionSchema }),
   };
   const options = resolveOptions(args);
-  const model = state.activeModel ?? (await abortable(context.signal, newModel(options, embeddings)));
+  const model = state.activeModel ?? (await abortable(context.signal, () => newModel(options, embeddings)));
   const steps = planSchema(state, options.layout, model);
   if (!plan) await PostgresVectorStore.initialize(embeddings, { ...args, dimensions: model.dimensions });
   context.out(flags.json ? JSON.stringify({ applied: !plan, steps }) : toText(steps, plan));

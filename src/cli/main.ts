@@ -4,10 +4,18 @@ import { runCli } from "./program.js";
 const interrupted = new AbortController();
 const signals = ["SIGINT", "SIGTERM"] as const;
 let received: NodeJS.Signals | undefined;
+
+/** Dying of the signal, rather than of an exit code, is what ends a shell's loop around the command. */
+function dieOf(signal: NodeJS.Signals): void {
+  for (const name of signals) process.removeAllListeners(name);
+  process.kill(process.pid, signal);
+}
+
 for (const signal of signals) {
-  // Once only: the next one ends the process at once, as people expect.
-  process.once(signal, () => {
-    received ??= signal;
+  // Not `once`: when no listener of ours is left, the one that the locks of folders bring along ends the process.
+  process.on(signal, () => {
+    if (received !== undefined) return dieOf(signal);
+    received = signal;
     interrupted.abort(new Error("interrupted"));
   });
 }
@@ -27,8 +35,4 @@ process.exitCode = await runCli(process.argv.slice(2), {
   signal: interrupted.signal,
 });
 
-if (received !== undefined) {
-  // Dying of the signal, rather than of an exit code, is what ends a shell's loop around the command.
-  for (const signal of signals) process.removeAllListeners(signal);
-  process.kill(process.pid, received);
-}
+if (received !== undefined) dieOf(received);

@@ -25,8 +25,7 @@ export async function replaceFiles(
     return before !== undefined && !isDeepStrictEqual(before, chunk.metadata);
   });
   for (const [index, batch] of batches(fresh).entries()) {
-    const vectors = await abortable(
-      options.signal,
+    const vectors = await abortable(options.signal, () =>
       store.embeddings.embedDocuments(batch.map((chunk) => chunk.pageContent)),
     );
     await store.addVectors(vectors, batch);

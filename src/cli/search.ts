@@ -40,7 +40,7 @@ async function search(context: CliContext, query: string, flags: SearchFlags): P
   await withTarget(context, flags, "open", async (target) => {
     const store = await openCliStore(context, target, flags, { create: false });
     const { k, filter } = flags;
-    const hits = await abortable(context.signal, store.search(query, { k, filter, signal: context.signal }));
+    const hits = await abortable(context.signal, () => store.search(query, { k, filter, signal: context.signal }));
     if (flags.json) context.out(JSON.stringify(hits.map(toJson)));
     else context.out(hits.map(toText).join("\n\n") || "nothing found");
   });

@@ -52,7 +52,7 @@ function appendPart(words: Word[], part: string): void {
   let from = 0;
   for (const run of part.matchAll(UNSPACED)) {
     appendWord(words, part.slice(from, run.index));
-    const characters = [...run[0]];
+    const characters = Array.from(run[0]);
     if (characters.length === 1) appendWord(words, run[0]);
     for (let i = 0; i + 1 < characters.length; i++) appendWord(words, `${characters[i]}${characters[i + 1]}`);
     from = run.index + run[0].length;

@@ -65,7 +65,13 @@ export class PostgresRetriever<V extends PostgresVectorStore = PostgresVectorSto
     return hits
       .filter((hit) => threshold === undefined || hit.score >= threshold)
       .map(({ document, score }) =>
-        this.includeScores ? new Document({ ...document, metadata: { ...document.metadata, score } }) : document,
+        this.includeScores
+          ? new Document({ ...fieldsOf(document), metadata: { ...document.metadata, score } })
+          : document,
       );
   }
+}
+
+function fieldsOf({ id, pageContent }: Document): { id?: string; pageContent: string } {
+  return { ...(id !== undefined && { id }), pageContent };
 }

@@ -1,5 +1,5 @@
 import type { PGVectorStore } from "@langchain/community/vectorstores/pgvector";
-import pg from "pg";
+import type pg from "pg";
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { PostgresVectorStore, type PostgresVectorStoreArgs } from "../../src/index.js";
 import { adopt, planAdopt, type AdoptArgs } from "../../src/store/adopt/adopt.js";

@@ -37,7 +37,7 @@ test("says nothing about an embedder that does not say", () => {
   expect(identityOf(new FakeEmbeddings())).toEqual({});
   expect(identityOf(new SyntheticEmbeddings({ vectorSize: 7 }))).toEqual({ dimensions: 7 });
   expect(identityOf(Object.assign(new FakeEmbeddings(), { model: " ", dimensions: 0 }))).toEqual({});
-  const loop = Object.assign(new FakeEmbeddings(), { embeddings: undefined as unknown });
+  const loop: FakeEmbeddings & { embeddings?: unknown } = new FakeEmbeddings();
   loop.embeddings = loop;
   expect(identityOf(loop)).toEqual({});
 });

@@ -22,6 +22,7 @@ describe("exported types", () => {
     [
       "index.ts",
       [
+        "AdoptArgs",
         "AdoptReport",
         "DeleteParams",
         "DocumentFilter",
