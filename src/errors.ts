@@ -50,6 +50,20 @@ export class IngestError extends LangChainPgvectorError {
   }
 }
 
+/** The `contentCipher` of the store failed on one document; nothing was stored, nothing is returned. */
+export class ContentCipherError extends LangChainPgvectorError {
+  readonly code = "CONTENT_CIPHER";
+
+  constructor(
+    message: string,
+    /** Id of the document. */
+    readonly id: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
 /** A metadata filter that cannot be understood. `path` names the place, such as `$and[1].year.gt`. */
 export class FilterError extends LangChainPgvectorError {
   readonly code = "FILTER";
@@ -61,6 +75,16 @@ export class FilterError extends LangChainPgvectorError {
   ) {
     super(message, options);
   }
+}
+
+/** Tenancy is on and no tenant was named; nothing was read or written. */
+export class MissingTenantError extends LangChainPgvectorError {
+  readonly code = "MISSING_TENANT";
+}
+
+/** The database would not keep tenants apart as configured, or refused a row of another or of a suspended tenant. */
+export class TenantIsolationError extends LangChainPgvectorError {
+  readonly code = "TENANT_ISOLATION";
 }
 
 /** The embedder at hand is not the model whose vectors the store holds. */

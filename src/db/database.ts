@@ -1,6 +1,8 @@
+import type pg from "pg";
 import type { Sql } from "sql-template-tag";
 import { cancelBackend, orAbort } from "./abort.js";
-import { canRunScoped, runScoped } from "./scoped-query.js";
+import { canRunScoped, CLEAN_SESSION, runScoped } from "./scoped-query.js";
+import { PreparedStatements } from "./prepared.js";
 import { applySettings, type Settings } from "./settings.js";
 import { isEmbedded, type Pool, type PoolClient, type QueryReply, type QueryRequest } from "./pool.js";
 import { losesConnection, SQLSTATE, sqlstateOf, toDatabaseError } from "./sqlstate.js";
@@ -18,6 +20,10 @@ export interface ExecuteOptions {
   readonly signal?: AbortSignal | undefined;
   /** Upper bound on the server's time for this statement, in milliseconds. */
   readonly timeoutMs?: number | undefined;
+  /** With `settings`: whether what the statement leaves in its session (temporary tables, cursors) goes with it. */
+  readonly cleanSession?: boolean;
+  /** With `settings`: has the server keep the parsed statement, which must only read; for texts that come again. */
+  readonly prepare?: boolean;
 }
 
 /** Where statements go: one connection, inside or outside a transaction. */
@@ -29,6 +35,8 @@ const MAX_ATTEMPTS = 5;
 
 /** All of the library's I/O: statements, transactions and exclusive connections over any pool. */
 export class Database {
+  readonly #prepared = new PreparedStatements();
+
   constructor(readonly pool: Pool) {}
 
   get embedded(): boolean {
@@ -37,6 +45,11 @@ export class Database {
 
   /** Runs one statement in a transaction of its own, in one round trip where the driver allows it. */
   async execute(statement: Statement, options: ExecuteOptions = {}): Promise<QueryReply> {
+    return this.run(toRequest(statement), statement.name, options);
+  }
+
+  /** As {@link execute}, for a statement that is text already. */
+  async run(request: QueryRequest, name: string, options: ExecuteOptions = {}): Promise<QueryReply> {
     options.signal?.throwIfAborted();
     const settings: Settings =
       options.timeoutMs === undefined
@@ -46,7 +59,8 @@ export class Database {
       options.signal?.throwIfAborted();
       const stopWatching = this.#cancelOnAbort(client, options.signal);
       try {
-        return await runWithSettings(client, settings, statement);
+        if (options.prepare && canRunScoped(client)) return await this.#runPrepared(client, settings, request, name);
+        return await runWithSettings(client, settings, request, name, options.cleanSession ? CLEAN_SESSION : []);
       } catch (error) {
         options.signal?.throwIfAborted();
         throw error;
@@ -87,6 +101,24 @@ export class Database {
     await this.pool.end();
   }
 
+  /** By name, with a plan for these very values: a generic one knows no tenant's size. */
+  async #runPrepared(client: pg.Client, settings: Settings, request: QueryRequest, name: string): Promise<QueryReply> {
+    const plain = applySettings({ ...settings, plan_cache_mode: "force_custom_plan" })!;
+    const named = (part: QueryRequest): QueryRequest => {
+      const statement = this.#prepared.nameOf(part.text);
+      return statement === undefined ? part : { ...part, name: statement };
+    };
+    const [scope, body] = [named(plain), named(request)];
+    return runScoped(client, scope, body)
+      .catch((error: unknown) => {
+        if ((scope.name ?? body.name) === undefined || !this.#prepared.failedBy(error)) throw error;
+        return runScoped(client, plain, request);
+      })
+      .catch((error: unknown) => {
+        throw toDatabaseError(error, name);
+      });
+  }
+
   async #withClient<T>(work: (client: PoolClient) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const client = await this.#connect(signal);
     // A pool listens to idle connections only; an event without a listener would end the process, and the statement
@@ -100,7 +132,7 @@ export class Database {
       throw error;
     } finally {
       if (!broken) client.off?.("error", ignore);
-      client.release(broken);
+      client.release(broken || isInTransaction(client));
     }
   }
 
@@ -145,6 +177,13 @@ export function toRequest(statement: Statement): QueryRequest {
   return { text, values: statement.sql.values };
 }
 
+/** Whether a statement has opened a transaction and left it open; its settings must not reach the next borrower. */
+function isInTransaction(client: PoolClient): boolean {
+  const { getTransactionStatus } = client as { getTransactionStatus?: () => string | null };
+  const status = getTransactionStatus?.call(client);
+  return status === "T" || status === "E";
+}
+
 function sessionOf(client: PoolClient): Session {
   return { execute: (statement) => send(client, toRequest(statement), statement.name) };
 }
@@ -155,12 +194,24 @@ function send(client: PoolClient, request: QueryRequest, name: string): Promise<
   });
 }
 
-async function runWithSettings(client: PoolClient, settings: Settings, statement: Statement): Promise<QueryReply> {
+async function runWithSettings(
+  client: PoolClient,
+  settings: Settings,
+  request: QueryRequest,
+  name: string,
+  after: readonly QueryRequest[],
+): Promise<QueryReply> {
   const scope = applySettings(settings);
-  if (scope === undefined) return sessionOf(client).execute(statement);
-  if (!canRunScoped(client)) return inTransaction(client, settings, (session) => session.execute(statement));
-  return runScoped(client, { text: scope.text, values: scope.values }, toRequest(statement)).catch((error: unknown) => {
-    throw toDatabaseError(error, statement.name);
+  if (scope === undefined) return send(client, request, name);
+  if (!canRunScoped(client)) {
+    return inTransaction(client, settings, async () => {
+      const reply = await send(client, request, name);
+      for (const next of after) await send(client, next, "clean-session");
+      return reply;
+    });
+  }
+  return runScoped(client, scope, request, after).catch((error: unknown) => {
+    throw toDatabaseError(error, name);
   });
 }
 
@@ -172,7 +223,7 @@ async function inTransaction<T>(
   await send(client, { text: "begin" }, "begin");
   try {
     const scope = applySettings(settings);
-    if (scope !== undefined) await send(client, { text: scope.text, values: scope.values }, "settings");
+    if (scope !== undefined) await send(client, scope, "settings");
     const result = await work(sessionOf(client));
     await send(client, { text: "commit" }, "commit");
     return result;

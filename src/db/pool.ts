@@ -6,6 +6,10 @@ export interface QueryRequest {
   readonly text: string;
   /** Values for `$1`, `$2`, ...; a {@link BinaryParameter} is encoded by the driver's own convention. */
   readonly values?: readonly unknown[];
+  /** Sends it through the extended protocol, which takes one statement only, whether or not there are values. */
+  readonly queryMode?: "extended";
+  /** The server keeps the statement under this name, and parses it once for a connection. */
+  readonly name?: string;
 }
 
 export interface QueryReply {

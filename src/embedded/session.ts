@@ -39,7 +39,8 @@ export class EmbeddedSession implements EmbeddedClient {
     }
     const text = typeof request === "string" ? request : request.text;
     const parameters = values ?? (typeof request === "string" ? undefined : request.values);
-    const reply = this.#tail.then(() => runStatement(this.database, text, parameters));
+    const single = typeof request !== "string" && request.queryMode === "extended";
+    const reply = this.#tail.then(() => runStatement(this.database, text, parameters, single));
     this.#tail = reply.catch(() => undefined);
     return reply;
   }
@@ -59,10 +60,11 @@ async function runStatement(
   database: PGlite,
   text: string,
   values: readonly unknown[] | undefined,
+  single: boolean,
 ): Promise<EmbeddedReply> {
   try {
-    if (values !== undefined && values.length > 0) {
-      return toReply(await database.query<Record<string, unknown>>(text, values.map(encodeParameter)));
+    if (single || (values !== undefined && values.length > 0)) {
+      return toReply(await database.query<Record<string, unknown>>(text, (values ?? []).map(encodeParameter)));
     }
     const replies = await database.exec(text);
     return toReply(replies[replies.length - 1]);

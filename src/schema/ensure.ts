@@ -4,14 +4,14 @@ import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
 import { DatabaseError, SchemaVersionError } from "../errors.js";
 import { inspectSchema, type SchemaState } from "./inspect.js";
 import type { Layout, ModelVersion } from "./layout.js";
-import { planSchema, type SchemaStep } from "./plan.js";
+import { planSchema, type PlanOptions, type SchemaStep } from "./plan.js";
 
 /** One lock for every install in a database: `create extension` and the registry are shared between stores. */
 const INSTALL_LOCK = 0x6c_63_70_67;
 const LOCK_TIMEOUT = "2s";
 const MAX_LOCK_ATTEMPTS = 30;
 
-export interface EnsureOptions {
+export interface EnsureOptions extends PlanOptions {
   /** Called with the name of each step after it has been committed. */
   readonly onStep?: (name: string) => void;
   /** Never run DDL; a schema that is not current is an error. */
@@ -34,27 +34,32 @@ export async function ensureSchema(
 ): Promise<SchemaState> {
   let state = await database.connection((session) => inspectSchema(session, layout));
   const model = state.activeModel ?? (await newModel());
-  if (planSchema(state, layout, model).length === 0) return state;
+  if (planSchema(state, layout, model, options).length === 0) return state;
   for (;;) {
-    const steps = planSchema(state, layout, model);
+    const steps = planSchema(state, layout, model, options);
     if (steps.length === 0) return state;
     if (options.readOnly) {
       throw new SchemaVersionError(`The schema is not current and \`skipInitializationCheck\` is set. ${cure(steps)}`);
     }
-    const applied = await applyNextStep(database, layout, model);
+    const applied = await applyNextStep(database, layout, model, options);
     if (applied) options.onStep?.(applied);
     state = await database.connection((session) => inspectSchema(session, layout));
   }
 }
 
 /** Plans again under the lock, since another process may have been faster, and applies the first step. */
-async function applyNextStep(database: Database, layout: Layout, model: ModelVersion): Promise<string | undefined> {
+async function applyNextStep(
+  database: Database,
+  layout: Layout,
+  model: ModelVersion,
+  options: PlanOptions,
+): Promise<string | undefined> {
   for (let attempt = 1; ; attempt += 1) {
     let steps: SchemaStep[] = [];
     try {
       return await database.transaction({ lock_timeout: LOCK_TIMEOUT }, async (session) => {
         await session.execute({ name: "install-lock", sql: sql`select pg_advisory_xact_lock(${INSTALL_LOCK}::int8)` });
-        steps = planSchema(await inspectSchema(session, layout), layout, model);
+        steps = planSchema(await inspectSchema(session, layout), layout, model, options);
         if (steps[0] === undefined) return undefined;
         await runScript(session, steps[0]);
         return steps[0].name;

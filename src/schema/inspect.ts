@@ -1,8 +1,9 @@
-import sql from "sql-template-tag";
+import sql, { type Sql } from "sql-template-tag";
 import type { Session } from "../db/database.js";
-import { qualified, quoteQualified } from "../db/identifiers.js";
+import { qualified, quoteIdentifier, quoteQualified } from "../db/identifiers.js";
+import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
 import { ConfigurationError } from "../errors.js";
-import { MODELS_TABLE, REVISIONS_TABLE, type Layout, type ModelVersion } from "./layout.js";
+import { MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE, type Layout, type ModelVersion } from "./layout.js";
 
 /** Facts about the server that statements depend on; they do not change while a store is open. */
 export interface ServerInfo {
@@ -12,8 +13,23 @@ export interface ServerInfo {
   readonly vector: { readonly version: string; readonly schema: string; readonly oid: number } | undefined;
 }
 
+/** The role of the connection, and the one that applications are to work as. */
+export interface RoleState {
+  readonly name: string;
+  /** Superuser or BYPASSRLS: row-level security does not bind it. */
+  readonly bypasses: boolean;
+  readonly appRoleExists: boolean;
+  readonly appRoleBypasses: boolean;
+  /** Whether the connection may switch to the app role for one transaction. */
+  readonly canBecomeAppRole: boolean;
+}
+
 export interface RelationState {
   readonly exists: boolean;
+  /** Whether row-level security is enabled and forced, so that it binds the owner too. */
+  readonly rowSecurity: boolean;
+  /** Whether the app role may read and write it; true when there is no app role to ask about. */
+  readonly granted: boolean;
   /** Highest revision applied by this library; `undefined` when it did not make the table. */
   readonly revision: number | undefined;
   /** Highest revision that a library which does not know it must not work on; 0 when there is none. */
@@ -30,6 +46,8 @@ export interface SchemaState {
   readonly schemaExists: boolean;
   readonly extensionSchemaExists: boolean;
   readonly registryExists: boolean;
+  readonly role: RoleState;
+  readonly tenants: RelationState;
   readonly chunks: RelationState;
   readonly collections: RelationState | undefined;
   readonly activeModel: ModelVersion | undefined;
@@ -72,10 +90,10 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
         exists (select from pg_namespace where nspname = target.name) as schema_exists,
         exists (select from pg_namespace where nspname = ${layout.extensionSchema ?? null}::text) as extension_schema_exists,
         exists (select from relations where relname = ${REVISIONS_TABLE}::text) as registry_exists,
-        exists (select from relations where relname = ${layout.table}::text) as chunks_exists,
-        ${columnsOf(layout.table)} as chunks_columns,
-        exists (select from relations where relname = ${layout.collectionsTable ?? ""}::text) as collections_exists,
-        ${columnsOf(layout.collectionsTable ?? "")} as collections_columns
+        ${relationFacts(layout.table, layout.appRole)} as chunks,
+        ${relationFacts(layout.collectionsTable ?? "", layout.appRole)} as collections,
+        ${relationFacts(TENANTS_TABLE, layout.appRole)} as tenants,
+        ${roleFacts(layout.appRole)} as role
       from target`,
   });
   const row = rows[0] as unknown as InspectRow;
@@ -84,7 +102,11 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
       "The connection's search_path names no existing schema; set `schemaName` or create the schema.",
     );
   }
-  const registry = row.registry_exists ? await readRegistry(session, row.schema, layout) : undefined;
+  const registry = row.registry_exists
+    ? await readRegistry(session, row.schema, layout).catch((error: unknown) => {
+        throw sqlstateOf(error) === SQLSTATE.insufficientPrivilege ? notGranted(row.role.name, layout, error) : error;
+      })
+    : undefined;
   return {
     server: {
       version: row.server_version,
@@ -97,21 +119,26 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
     schemaExists: row.schema_exists,
     extensionSchemaExists: row.extension_schema_exists,
     registryExists: row.registry_exists,
-    chunks: {
-      exists: row.chunks_exists,
-      columns: new Map(Object.entries(row.chunks_columns ?? {})),
-      ...revisionOf(registry, layout.table),
-    },
+    role: row.role,
+    tenants: toRelation(row.tenants, registry, TENANTS_TABLE),
+    chunks: toRelation(row.chunks, registry, layout.table),
     collections:
       layout.collectionsTable === undefined
         ? undefined
-        : {
-            exists: row.collections_exists,
-            columns: new Map(Object.entries(row.collections_columns ?? {})),
-            ...revisionOf(registry, layout.collectionsTable),
-          },
+        : toRelation(row.collections, registry, layout.collectionsTable),
     activeModel: registry?.model,
   };
+}
+
+function notGranted(role: string, layout: Layout, cause: unknown): ConfigurationError {
+  const cure =
+    layout.appRole === undefined
+      ? "set `appRole` when the tables are made, and give it to this role"
+      : `run: grant ${quoteIdentifier(layout.appRole)} to ${quoteIdentifier(role)};`;
+  return new ConfigurationError(
+    `The role ${JSON.stringify(role)} may not read the tables of the store. As their owner, ${cure}`,
+    { cause },
+  );
 }
 
 interface InspectRow {
@@ -123,10 +150,16 @@ interface InspectRow {
   schema_exists: boolean;
   extension_schema_exists: boolean;
   registry_exists: boolean;
-  chunks_exists: boolean;
-  chunks_columns: Record<string, string> | null;
-  collections_exists: boolean;
-  collections_columns: Record<string, string> | null;
+  chunks: RelationFacts | null;
+  collections: RelationFacts | null;
+  tenants: RelationFacts | null;
+  role: RoleState;
+}
+
+interface RelationFacts {
+  columns: Record<string, string>;
+  rowSecurity: boolean;
+  granted: boolean;
 }
 
 interface Registry {
@@ -134,20 +167,49 @@ interface Registry {
   readonly model: ModelVersion | undefined;
 }
 
-function columnsOf(table: string) {
+function relationFacts(table: string, appRole: string | undefined): Sql {
   return sql`(
-    select jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod))
-    from pg_attribute a join relations r on r.oid = a.attrelid
-    where r.relname = ${table}::text and a.attnum > 0 and not a.attisdropped
+    select jsonb_build_object(
+      'columns', (
+        select jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod))
+        from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+      ),
+      'rowSecurity', c.relrowsecurity and c.relforcerowsecurity,
+      'granted', coalesce((
+        select has_table_privilege(app.oid, c.oid, 'insert') and has_schema_privilege(app.oid, c.relnamespace, 'usage')
+        from pg_roles app where app.rolname = ${appRole ?? null}::text
+      ), ${appRole === undefined}::bool)
+    )
+    from relations r join pg_class c on c.oid = r.oid where r.relname = ${table}::text
   )`;
 }
 
-function revisionOf(
-  registry: Registry | undefined,
-  relation: string,
-): Pick<RelationState, "revision" | "breakingRevision"> {
-  const found = registry?.revisions.get(relation);
-  return { revision: found?.revision, breakingRevision: found?.breakingRevision ?? 0 };
+function roleFacts(appRole: string | undefined): Sql {
+  // Since version 16 a membership may come without the right to switch; before, being a member was that right.
+  const privilege = sql`case when current_setting('server_version_num')::int4 >= 160000 then 'SET' else 'MEMBER' end`;
+  return sql`(
+    select jsonb_build_object(
+      'name', me.rolname,
+      'bypasses', me.rolsuper or me.rolbypassrls,
+      'appRoleExists', app.oid is not null,
+      'appRoleBypasses', coalesce(app.rolsuper or app.rolbypassrls, false),
+      'canBecomeAppRole', coalesce(pg_has_role(current_user, app.oid, ${privilege}), false)
+    )
+    from pg_roles me left join pg_roles app on app.rolname = ${appRole ?? null}::text
+    where me.rolname = current_user
+  )`;
+}
+
+function toRelation(facts: RelationFacts | null, registry: Registry | undefined, name: string): RelationState {
+  const found = registry?.revisions.get(name);
+  return {
+    exists: facts !== null,
+    rowSecurity: facts?.rowSecurity ?? false,
+    granted: facts?.granted ?? false,
+    columns: new Map(Object.entries(facts?.columns ?? {})),
+    revision: found?.revision,
+    breakingRevision: found?.breakingRevision ?? 0,
+  };
 }
 
 async function readRegistry(session: Session, schema: string, layout: Layout): Promise<Registry> {
@@ -156,7 +218,7 @@ async function readRegistry(session: Session, schema: string, layout: Layout): P
     sql: sql`
       select relation, revision, breaking, null as model
       from ${qualified(schema, REVISIONS_TABLE)}
-      where relation in (${layout.table}, ${layout.collectionsTable ?? layout.table})
+      where relation in (${layout.table}, ${layout.collectionsTable ?? layout.table}, ${TENANTS_TABLE})
       union all
       select null, null, null, to_jsonb(m)
       from ${qualified(schema, MODELS_TABLE)} m

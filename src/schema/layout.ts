@@ -4,6 +4,7 @@ import type { Migration } from "./migrations.generated.js";
 
 export const REVISIONS_TABLE = "langchain_pgvector_revisions";
 export const MODELS_TABLE = "langchain_pgvector_models";
+export const TENANTS_TABLE = "langchain_pgvector_tenants";
 
 /** Columns that every table of chunks has under these names; the others are chosen in `columns`. */
 export const FIXED_COLUMNS = {
@@ -20,6 +21,10 @@ export interface Layout {
   readonly table: string;
   /** The table of collections, when the store has a collection. */
   readonly collectionsTable: string | undefined;
+  /** Whether row-level security keeps tenants apart. */
+  readonly tenancy: "off" | "rls";
+  /** The role that applications work as, and that gets rights on the tables; always there with tenancy. */
+  readonly appRole: string | undefined;
   /** Where pgvector is to be created when the database does not have it yet. */
   readonly extensionSchema: string | undefined;
   readonly columns: {
@@ -48,7 +53,7 @@ export interface ModelVersion {
 
 /** @throws ConfigurationError when two columns share a name, or a name cannot be an identifier. */
 export function checkLayout(layout: Layout): void {
-  for (const name of [layout.table, layout.schema, layout.extensionSchema, layout.collectionsTable]) {
+  for (const name of [layout.table, layout.schema, layout.extensionSchema, layout.collectionsTable, layout.appRole]) {
     if (name !== undefined) quoteIdentifier(name);
   }
   if (layout.collectionsTable === layout.table) {
@@ -79,6 +84,7 @@ export function migrationNames(schema: string, layout: Layout): Record<string, s
     chunks: quoteQualified(schema, layout.table),
     revisions: quoteQualified(schema, REVISIONS_TABLE),
     models: quoteQualified(schema, MODELS_TABLE),
+    tenants: quoteQualified(schema, TENANTS_TABLE),
     ...(layout.collectionsTable !== undefined && { collections: quoteQualified(schema, layout.collectionsTable) }),
     id: quoteIdentifier(layout.columns.id),
     content: quoteIdentifier(layout.columns.content),

@@ -1,7 +1,22 @@
 import { quoteIdentifier, quoteLiteral, quoteQualified } from "../db/identifiers.js";
 import { ConfigurationError, SchemaDriftError, SchemaVersionError } from "../errors.js";
-import { FIXED_COLUMNS, migrationNames, newestRevision, render, type Layout, type ModelVersion } from "./layout.js";
-import { CHUNKS_MIGRATIONS, COLLECTIONS_MIGRATIONS, REGISTRY_SQL, type Migration } from "./migrations.generated.js";
+import {
+  FIXED_COLUMNS,
+  migrationNames,
+  newestRevision,
+  render,
+  TENANTS_TABLE,
+  type Layout,
+  type ModelVersion,
+} from "./layout.js";
+import {
+  CHUNKS_MIGRATIONS,
+  COLLECTIONS_MIGRATIONS,
+  REGISTRY_SQL,
+  TENANTS_MIGRATIONS,
+  type Migration,
+} from "./migrations.generated.js";
+import { grantSteps, planAppRole, planTenancy, rowSecuritySql } from "./tenancy.js";
 import type { RelationState, SchemaState } from "./inspect.js";
 
 /** One transaction's worth of SQL on the way to the current schema. */
@@ -13,18 +28,30 @@ export interface SchemaStep {
 /** The first pgvector with halfvec; iterative scans need 0.8 and are left out below it. */
 const MINIMUM_VECTOR_VERSION = [0, 7] as const;
 
+export interface PlanOptions {
+  /** Turns row-level security on for a table that exists without it; otherwise that is an error. */
+  readonly enableTenancy?: boolean;
+}
+
 /**
  * The steps that bring a store's schema up to date, in order; empty when it is current. No effects.
  *
  * @throws SchemaVersionError when a newer library made the schema and this one must not touch it.
  * @throws SchemaDriftError when a table of that name exists and the library did not make it.
+ * @throws ConfigurationError when the table keeps tenants apart and the store does not, or the other way round.
  */
-export function planSchema(state: SchemaState, layout: Layout, model: ModelVersion): SchemaStep[] {
+export function planSchema(
+  state: SchemaState,
+  layout: Layout,
+  model: ModelVersion,
+  options: PlanOptions = {},
+): SchemaStep[] {
   checkServer(state);
   checkRelation(state.chunks, layout.table, CHUNKS_MIGRATIONS);
   checkChunksColumns(state, layout);
   const collections = state.collections;
   if (collections) checkRelation(collections, layout.collectionsTable!, COLLECTIONS_MIGRATIONS);
+  if (state.tenants.exists) checkRelation(state.tenants, TENANTS_TABLE, TENANTS_MIGRATIONS);
 
   const names: Record<string, string> = {
     ...migrationNames(state.schema, layout),
@@ -35,14 +62,23 @@ export function planSchema(state: SchemaState, layout: Layout, model: ModelVersi
     steps.push({ name: "schema", sql: `create schema if not exists ${quoteIdentifier(state.schema)};\n` });
   }
   if (state.server.vector === undefined) steps.push(extensionStep(state, layout));
+  steps.push(...planAppRole(state, layout));
   if (!state.registryExists) steps.push({ name: "registry", sql: render(REGISTRY_SQL, names) });
+  for (const migration of layout.tenancy === "rls" ? pending(state.tenants, TENANTS_MIGRATIONS) : []) {
+    steps.push(migrationStep("tenants", TENANTS_TABLE, migration, names));
+  }
+  const secured = (migration: Migration, relation: string): string =>
+    migration.revision === 1 && layout.tenancy === "rls" ? rowSecuritySql(state.schema, layout, relation) : "";
   for (const migration of pending(state.chunks, CHUNKS_MIGRATIONS)) {
     const register = migration.revision === 1 ? registerModel(names.models!, layout, model) : "";
-    steps.push(migrationStep("chunks", layout.table, migration, names, register));
+    steps.push(migrationStep("chunks", layout.table, migration, names, secured(migration, layout.table) + register));
   }
   for (const migration of collections ? pending(collections, COLLECTIONS_MIGRATIONS) : []) {
-    steps.push(migrationStep("collections", layout.collectionsTable!, migration, names));
+    const table = layout.collectionsTable!;
+    steps.push(migrationStep("collections", table, migration, names, secured(migration, table)));
   }
+  steps.push(...planTenancy(state, layout, options.enableTenancy ?? false));
+  steps.push(...grantSteps(state, layout));
   return steps;
 }
 
@@ -98,7 +134,9 @@ function extensionStep(state: SchemaState, layout: Layout): SchemaStep {
   }
   const schema = quoteIdentifier(layout.extensionSchema);
   const create = state.extensionSchemaExists ? "" : `create schema if not exists ${schema};\n`;
-  return { name: "extension", sql: `${create}create extension if not exists vector with schema ${schema};\n` };
+  // Whoever uses a store needs the type and its operators; they hold no data.
+  const grant = `grant usage on schema ${schema} to public;\n`;
+  return { name: "extension", sql: `${create}create extension if not exists vector with schema ${schema};\n${grant}` };
 }
 
 function pending(relation: RelationState, migrations: readonly Migration[]): readonly Migration[] {

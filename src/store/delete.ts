@@ -2,7 +2,7 @@ import sql, { type Sql } from "sql-template-tag";
 import { TextArrayParameter } from "../db/codec.js";
 import { ConfigurationError, FilterError } from "../errors.js";
 import { combineFilters, compileFilter, parseFilter, regexFilterError, type Filter } from "./filter/index.js";
-import { scope, type OpenStore } from "./open.js";
+import { scope, type ScopedStore } from "./open.js";
 import { checkId } from "./rows.js";
 
 export interface DeleteParams {
@@ -18,7 +18,7 @@ export interface DeleteParams {
  * @throws ConfigurationError unless exactly one of `ids` and `filter` is given.
  * @throws FilterError for an empty filter, which would delete everything.
  */
-export function planDelete(params: DeleteParams): (store: OpenStore) => Promise<number> {
+export function planDelete(params: DeleteParams): (store: ScopedStore) => Promise<number> {
   const { ids, filter } = params;
   if ((ids === undefined) === (filter === undefined)) {
     throw new ConfigurationError(
@@ -45,13 +45,15 @@ export function planDelete(params: DeleteParams): (store: OpenStore) => Promise<
   };
 }
 
-async function deleteWhere(store: OpenStore, condition: Sql): Promise<number> {
+async function deleteWhere(store: ScopedStore, condition: Sql): Promise<number> {
   // A transaction rather than a lone statement, because that is what is tried again after a deadlock with a writer.
-  return store.database.transaction({}, async (session) => {
+  const deleted = await store.database.transaction(store.settings, async (session) => {
     const { rowCount } = await session.execute({
       name: "delete",
       sql: sql`delete from ${store.table} where ${scope(store)} and ${condition}`,
     });
     return rowCount ?? 0;
   });
+  store.memory.forgetTenant(store.tenant);
+  return deleted;
 }

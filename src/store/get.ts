@@ -2,6 +2,7 @@ import { Document } from "@langchain/core/documents";
 import sql, { empty, join, type Sql } from "sql-template-tag";
 import { decodeVector, TextArrayParameter } from "../db/codec.js";
 import { ConfigurationError } from "../errors.js";
+import { decryptContents, refuseContentFilter, type ContentCipher } from "./content-cipher.js";
 import {
   combineFilters,
   compileFilter,
@@ -11,7 +12,7 @@ import {
   type DocumentFilter,
   type Filter,
 } from "./filter/index.js";
-import { scope, type OpenStore } from "./open.js";
+import { scope, type ScopedStore } from "./open.js";
 import { integer } from "./options.js";
 import { checkId } from "./rows.js";
 import { embeddingAsText } from "./search.js";
@@ -46,13 +47,16 @@ export interface StoredChunk {
 /**
  * Checks a request for stored rows before any I/O. Rows come in the order of `ids` when they are given, else in the
  * order of their ids.
+ *
+ * @throws ConfigurationError for `whereDocument` on a store whose content is encrypted.
  */
-export function planGet(params: GetParams): (store: OpenStore) => Promise<StoredChunk[]> {
+export function planGet(params: GetParams, cipher?: ContentCipher): (store: ScopedStore) => Promise<StoredChunk[]> {
   const ids = params.ids?.map((id) => checkId(id));
   const filter = combineFilters(
     params.where === undefined ? undefined : parseFilter(params.where),
     params.whereDocument === undefined ? undefined : parseDocumentFilter(params.whereDocument),
   );
+  if (params.whereDocument !== undefined) refuseContentFilter(cipher);
   const limit = integer("limit", params.limit, 0, Number.MAX_SAFE_INTEGER);
   const offset = integer("offset", params.offset, 0, Number.MAX_SAFE_INTEGER);
   const include: ReadonlySet<Part> = new Set(params.include ?? ["documents", "metadatas"]);
@@ -74,23 +78,30 @@ export function planGet(params: GetParams): (store: OpenStore) => Promise<Stored
     if (include.has("metadatas")) columns.push(sql`${metadata} as metadata`);
     if (include.has("embeddings")) columns.push(sql`${embeddingAsText(store)} as embedding`);
     const { from, order } = source(store, ids);
-    const { rows } = await store.database
-      .execute({
-        name: "get",
-        sql: sql`
-          select ${join(columns)} from ${from} where ${join(conditions, " and ")} order by ${order}
-          ${limit === undefined ? empty : sql`limit ${limit}::int8`}
-          ${offset === undefined ? empty : sql`offset ${offset}::int8`}`,
-      })
-      .catch((error: unknown) => {
-        throw regexFilterError(error, narrowed) ?? error;
-      });
-    return rows.map((row) => toStoredChunk(row as unknown as GetRow));
+    const statement = {
+      name: "get",
+      sql: sql`
+        select ${join(columns)} from ${from} where ${join(conditions, " and ")} order by ${order}
+        ${limit === undefined ? empty : sql`limit ${limit}::int8`}
+        ${offset === undefined ? empty : sql`offset ${offset}::int8`}`,
+    };
+    const { settings } = store;
+    const { rows } = await store.database.execute(statement, { settings }).catch((error: unknown) => {
+      throw regexFilterError(error, narrowed) ?? error;
+    });
+    const chunks = rows.map((row) => toStoredChunk(row as unknown as GetRow));
+    return include.has("documents") ? withContents(store, chunks) : chunks;
   };
 }
 
+async function withContents(store: ScopedStore, chunks: StoredChunk[]): Promise<StoredChunk[]> {
+  const encrypted = chunks.map(({ id, content }) => ({ id, content: content! }));
+  const contents = await decryptContents(store.options.contentCipher, store.tenant, encrypted);
+  return chunks.map((chunk, index) => ({ ...chunk, content: contents[index]! }));
+}
+
 /** The table alone, or joined to the wanted ids so that the rows come in their order. */
-function source(store: OpenStore, ids: readonly string[] | undefined): { from: Sql; order: Sql } {
+function source(store: ScopedStore, ids: readonly string[] | undefined): { from: Sql; order: Sql } {
   if (ids === undefined) return { from: store.table, order: sql`${store.table}.${store.columns.id}` };
   const unique = new TextArrayParameter([...new Set(ids)]);
   return {
@@ -102,7 +113,7 @@ function source(store: OpenStore, ids: readonly string[] | undefined): { from: S
 }
 
 /** Documents by id, in the order asked; those that are not there are left out. */
-export async function getByIds(store: OpenStore, ids: string[]): Promise<Document[]> {
+export async function getByIds(store: ScopedStore, ids: string[]): Promise<Document[]> {
   const chunks = await planGet({ ids })(store);
   return chunks.map(({ id, content, metadata }) => new Document({ id, pageContent: content!, metadata: metadata! }));
 }

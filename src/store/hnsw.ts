@@ -45,6 +45,7 @@ export async function createHnswIndex(store: OpenStore, config: HnswConfig): Pro
         name: "create-index",
         sql: sql`create index concurrently ${raw(quoteIdentifier(name))} on ${store.table} using hnsw (${store.columns.embedding} ${raw(opclass)}) with (m = ${raw(String(m))}, ef_construction = ${raw(String(efConstruction))})`,
       });
+      store.memory.forgetIndexes();
     } catch (cause) {
       // What is left of a failed build slows every write and serves no search.
       if ((await findIndex(session, store, name).catch(() => "absent")) === "invalid") {

@@ -1,17 +1,17 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import sql, { raw, type Sql } from "sql-template-tag";
 import type { Database } from "../db/database.js";
-import { identifier, qualified, quoteQualified } from "../db/identifiers.js";
+import { identifier, qualified, quoteIdentifier, quoteQualified } from "../db/identifiers.js";
+import type { Settings } from "../db/settings.js";
+import { tenantSettings } from "../db/tenant-scope.js";
 import { CheckedEmbeddings } from "../embeddings/checked.js";
 import { identityOf } from "../embeddings/identity.js";
-import { DimensionMismatchError, SchemaVersionError, UnknownModelError } from "../errors.js";
+import { DimensionMismatchError, SchemaVersionError, TenantIsolationError, UnknownModelError } from "../errors.js";
 import { ensureSchema } from "../schema/ensure.js";
-import type { ServerInfo } from "../schema/inspect.js";
-import { FIXED_COLUMNS, type ModelVersion, type StorageType } from "../schema/layout.js";
+import type { SchemaState, ServerInfo } from "../schema/inspect.js";
+import { FIXED_COLUMNS, type Layout, type Metric, type ModelVersion, type StorageType } from "../schema/layout.js";
 import type { ResolvedOptions } from "./options.js";
-
-/** The tenant of every row while tenancy is off, so that turning it on later moves no data. */
-export const DEFAULT_TENANT = "default";
+import { SearchMemory } from "./search-memory.js";
 
 /** A store whose schema is known: everything that building a statement needs. */
 export interface OpenStore {
@@ -23,6 +23,22 @@ export interface OpenStore {
   readonly model: ModelVersion;
   readonly table: Sql;
   readonly columns: { readonly id: Sql; readonly content: Sql; readonly metadata: Sql; readonly embedding: Sql };
+  /** The role that calls switch to, because row-level security does not bind the connection's own. */
+  readonly scopeRole: string | undefined;
+  /** The one thing that changes while a store is open. */
+  readonly memory: SearchMemory;
+}
+
+/** An open store for one call: the tenant it is for, and the settings that put a transaction into its scope. */
+export interface ScopedStore extends OpenStore {
+  readonly tenant: string;
+  readonly settings: Settings;
+}
+
+/** Binds an open store to a tenant. */
+export function scopeTo(store: OpenStore, tenant: string): ScopedStore {
+  const settings = store.options.layout.tenancy === "rls" ? tenantSettings(tenant, store.scopeRole) : {};
+  return { ...store, tenant, settings };
 }
 
 /**
@@ -36,11 +52,13 @@ export async function openStore(
   database: Database,
   options: ResolvedOptions,
   embeddings: EmbeddingsInterface | undefined,
-  mustExist = false,
+  open: { mustExist?: boolean; enableTenancy?: boolean } = {},
 ): Promise<OpenStore> {
+  const { mustExist = false, enableTenancy = false } = open;
   const { layout } = options;
   const state = await ensureSchema(database, layout, () => newModel(options, embeddings, mustExist), {
     readOnly: options.skipInitializationCheck || mustExist,
+    enableTenancy,
     onStep: (name) => options.logger.info(`langchain-pgvector: applied ${name}`),
   });
   const model = state.activeModel;
@@ -54,7 +72,7 @@ export async function openStore(
   checkModel(model, options, embeddings);
   return {
     database,
-    options,
+    options: { ...options, metric: metricOf(model, options) },
     server: { ...state.server, vector },
     schema: state.schema,
     model,
@@ -65,12 +83,53 @@ export async function openStore(
       metadata: identifier(layout.columns.metadata),
       embedding: identifier(model.column),
     },
+    scopeRole: isolationRole(state, layout),
+    memory: new SearchMemory(),
   };
 }
 
-/** The predicate that keeps a statement within the store's tenant and collection. */
-export function scope(store: OpenStore): Sql {
-  return sql`${raw(FIXED_COLUMNS.tenant)} = ${DEFAULT_TENANT}::text and ${raw(FIXED_COLUMNS.collection)} = ${store.options.collection}::text`;
+/** The metric of searches: the one asked for, else the one that the table was made for. */
+function metricOf(model: ModelVersion, options: ResolvedOptions): Metric {
+  if (!options.metricGiven) return model.metric;
+  if (options.metric !== model.metric) {
+    options.logger.warn(
+      `langchain-pgvector: the table ${JSON.stringify(options.layout.table)} was made for ${model.metric} distance, this store ` +
+        `searches it by ${options.metric}; an index built for the first serves none of these searches.`,
+    );
+  }
+  return options.metric;
+}
+
+/**
+ * The role that calls have to switch to, if any.
+ *
+ * @throws TenantIsolationError when row-level security would not bind any role that the connection can take.
+ */
+function isolationRole(state: SchemaState, layout: Layout): string | undefined {
+  if (layout.tenancy === "off" || !state.role.bypasses) return undefined;
+  const { name, appRoleBypasses, canBecomeAppRole } = state.role;
+  const appRole = layout.appRole!;
+  if (appRoleBypasses) {
+    throw new TenantIsolationError(
+      `The app role ${JSON.stringify(appRole)} is superuser or BYPASSRLS, so no policy binds it. ` +
+        `Run: alter role ${quoteIdentifier(appRole)} nosuperuser nobypassrls;`,
+    );
+  }
+  if (!canBecomeAppRole) {
+    throw new TenantIsolationError(
+      `The connection's role ${JSON.stringify(name)} is superuser or BYPASSRLS, so no policy binds it, and it may not switch ` +
+        `to ${JSON.stringify(appRole)}. Connect as another role, or run: grant ${quoteIdentifier(appRole)} to ${quoteIdentifier(name)};`,
+    );
+  }
+  return appRole;
+}
+
+/**
+ * The predicate that keeps a statement within the call's tenant and collection. With tenancy the policy says the same
+ * about the tenant; the literal lets the planner see it.
+ */
+export function scope(store: ScopedStore): Sql {
+  return sql`${raw(FIXED_COLUMNS.tenant)} = ${store.tenant}::text and ${raw(FIXED_COLUMNS.collection)} = ${store.options.collection}::text`;
 }
 
 /** A vector parameter as an expression of the embedding column's type. */

@@ -4,11 +4,16 @@ import { ConfigurationError } from "../errors.js";
 import { parseFilter, type Filter, type FilterNode } from "./filter/index.js";
 import { checkLayout, type Layout, type Metric, type StorageType } from "../schema/layout.js";
 import type { PGVectorStoreArgs } from "./base-class.js";
+import { checkCipher, type ContentCipher } from "./content-cipher.js";
 import { SILENT, type Logger } from "./logger.js";
 import { checkMetric } from "./metric.js";
+import { tenantResolver, type TenantId } from "./tenant.js";
 
+/** The tenant of every row while tenancy is off, so that turning it on later moves no data. */
+export const DEFAULT_TENANT = "default";
 export const DEFAULT_TABLE = "langchain_chunks";
 export const DEFAULT_COLLECTION = "langchain";
+export const DEFAULT_APP_ROLE = "langchain_pgvector_app";
 
 /** It is part of the primary key, whose entries have room for 2,704 bytes, most of them for the id. */
 const MAX_COLLECTION_BYTES = 500;
@@ -35,6 +40,24 @@ export interface PostgresVectorStoreArgs extends Omit<PGVectorStoreArgs, "filter
    * @defaultValue `"vector"` up to 2,000 dimensions, which an HNSW index can cover, `"halfvec"` up to 4,000
    */
   storageType?: StorageType;
+  /**
+   * `"rls"`: the database keeps tenants apart, and every call names one.
+   * @defaultValue `"off"`
+   */
+  tenancy?: "off" | "rls";
+  /** The tenant of this store's calls, or a function that says it for each call. See also `forTenant`. */
+  tenantId?: TenantId;
+  /**
+   * The role that applications work as. It gets rights on the tables when they are made, and a connection that
+   * row-level security does not bind switches to it for each call.
+   * @defaultValue `"langchain_pgvector_app"` with tenancy, none without
+   */
+  appRole?: string;
+  /**
+   * Encrypts content before it is stored and decrypts what is read. Ids, metadata and vectors are not encrypted, and
+   * `whereDocument` is refused. For a store that is encrypted from its first row on.
+   */
+  contentCipher?: ContentCipher;
   /** @defaultValue `"similarity"` */
   searchType?: SearchType;
   /** Candidates that an HNSW scan keeps while it searches, 1 to 1,000. @defaultValue 100 */
@@ -50,9 +73,13 @@ export interface PostgresVectorStoreArgs extends Omit<PGVectorStoreArgs, "filter
 /** The options of a store, checked, complete and frozen. */
 export interface ResolvedOptions {
   readonly layout: Layout;
+  /** Says the tenant of a call, or throws. */
+  readonly tenant: () => string;
   readonly collection: string;
   readonly collectionMetadata: Record<string, unknown> | null;
   readonly metric: Metric;
+  /** Whether the metric was asked for; otherwise that of the store's model takes its place when it is opened. */
+  readonly metricGiven: boolean;
   readonly storageType: StorageType | undefined;
   readonly dimensions: number | undefined;
   readonly embeddingModel: string | undefined;
@@ -63,21 +90,28 @@ export interface ResolvedOptions {
   readonly efSearch: number;
   readonly probes: number | undefined;
   readonly timeoutMs: number | undefined;
+  readonly contentCipher: ContentCipher | undefined;
   readonly logger: Logger;
 }
 
 /** Options that later releases define; ignoring one silently could open data that it is meant to close. */
-const RESERVED = ["tenantId", "appRole", "readPool", "replicaConnectionString", "contentCipher", "embedders"] as const;
+const RESERVED = ["readPool", "replicaConnectionString", "embedders"] as const;
 
 /** @throws ConfigurationError naming the option, its value and what to write instead. No I/O. */
 export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
   checkReserved(args);
+  const tenancy = oneOf("tenancy", args.tenancy, ["off", "rls"]) ?? "off";
+  if (tenancy === "off" && args.tenantId !== undefined) {
+    throw new ConfigurationError('`tenantId` needs tenancy: "rls"; without it, nothing keeps tenants apart.');
+  }
   const layout: Layout = {
     schema: args.schemaName ?? undefined,
     table: args.tableName ?? DEFAULT_TABLE,
     collectionsTable:
       args.collectionTableName ??
       (args.collectionName === undefined ? undefined : `${args.tableName ?? DEFAULT_TABLE}_collections`),
+    tenancy,
+    appRole: args.appRole ?? (tenancy === "rls" ? DEFAULT_APP_ROLE : undefined),
     extensionSchema: args.extensionSchemaName ?? undefined,
     columns: {
       id: args.columns?.idColumnName ?? "id",
@@ -89,9 +123,11 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
   checkLayout(layout);
   return Object.freeze({
     layout: Object.freeze(layout),
+    tenant: tenancy === "rls" ? tenantResolver(args.tenantId) : () => DEFAULT_TENANT,
     collection: layout.collectionsTable === undefined ? "" : checkCollection(args.collectionName ?? DEFAULT_COLLECTION),
     collectionMetadata: args.collectionMetadata ?? null,
     metric: checkMetric(args.distanceStrategy ?? "cosine"),
+    metricGiven: args.distanceStrategy !== undefined,
     storageType: oneOf("storageType", args.storageType, ["vector", "halfvec"]),
     dimensions: integer("dimensions", args.dimensions, 1, 16_000),
     embeddingModel: args.embeddingModel,
@@ -102,6 +138,7 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
     efSearch: integer("efSearch", args.efSearch, 1, 1_000) ?? 100,
     probes: integer("probes", args.probes, 1, 32_768),
     timeoutMs: integer("timeoutMs", args.timeoutMs, 1, 2_147_483_647),
+    contentCipher: checkCipher(args.contentCipher),
     logger: args.logger ?? SILENT,
   });
 }
@@ -161,11 +198,6 @@ function checkReserved(args: PostgresVectorStoreArgs): void {
     if (given[name] !== undefined) {
       throw new ConfigurationError(`${name} is not supported by this release; remove it.`);
     }
-  }
-  if (given["tenancy"] !== undefined && given["tenancy"] !== "off") {
-    throw new ConfigurationError(
-      `tenancy ${JSON.stringify(given["tenancy"])} is not supported by this release; only "off" is.`,
-    );
   }
   oneOf("searchType", given["searchType"] as SearchType | undefined, ["similarity"]);
 }

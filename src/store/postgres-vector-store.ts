@@ -14,12 +14,14 @@ import { quoteQualified } from "../db/identifiers.js";
 import { ConfigurationError, IngestError } from "../errors.js";
 import { BasePGVectorStore } from "./base-class.js";
 import { getOrCreateCollection } from "./collections.js";
+import { decryptHits, encryptRows } from "./content-cipher.js";
 import { planDelete, type DeleteParams } from "./delete.js";
+import { checkExpiry, expireStore, type ExpireOptions } from "./expire.js";
 import { combineFilters, parseFilter, type Filter } from "./filter/index.js";
 import { getByIds, planGet, type GetParams, type StoredChunk } from "./get.js";
 import { createHnswIndex, type HnswConfig } from "./hnsw.js";
-import { operatorText } from "./metric.js";
-import { checkDimensions, openStore, type OpenStore } from "./open.js";
+import { checkMetric, operatorText } from "./metric.js";
+import { checkDimensions, openStore, scopeTo, type OpenStore, type ScopedStore } from "./open.js";
 import {
   integer,
   resolveOptions,
@@ -30,8 +32,10 @@ import {
 } from "./options.js";
 import { PostgresRetriever, type PostgresRetrieverOptions } from "./retriever.js";
 import { toChunkRows } from "./rows.js";
-import { denseSearch, type DenseHit } from "./search.js";
+import { denseSearch, type DenseHit, type DenseSearch } from "./search.js";
 import { StorePool } from "./store-pool.js";
+import { toTenantId } from "./tenant.js";
+import { TenantAdmin } from "./tenants/admin.js";
 import { upsertChunks } from "./upsert.js";
 import { checkVector } from "./vectors.js";
 
@@ -87,11 +91,14 @@ export class PostgresVectorStore extends BasePGVectorStore {
   // A misspelt operator therefore compiles; the FilterError at run time catches it.
   declare FilterType: any;
 
+  readonly #args: PostgresVectorStoreArgs;
   readonly #options: ResolvedOptions;
   readonly #database: Database;
   readonly #ownsPool: boolean;
   #opening: Promise<OpenStore> | undefined;
   #mustExist = false;
+  /** The store that a view of {@link forTenant} shares the open schema with. */
+  #parent: PostgresVectorStore | undefined;
 
   /** Checks the options; the first call that needs the database opens it and ensures the schema. */
   constructor(embeddings: EmbeddingsInterface, args: PostgresVectorStoreArgs) {
@@ -99,8 +106,9 @@ export class PostgresVectorStore extends BasePGVectorStore {
     const { pool, owned } = resolvePool(args);
     const database = new Database(pool);
     const { layout } = options;
+    const storePool = new StorePool(database, async () => (await this.#scoped()).settings);
     super(embeddings, {
-      pool: new StorePool(database) as unknown as pg.Pool,
+      pool: storePool as unknown as pg.Pool,
       tableName: layout.table,
       ...(layout.collectionsTable !== undefined && {
         collectionTableName: layout.collectionsTable,
@@ -124,6 +132,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
     this.filter = args.filter as typeof this.filter;
     // The base class keeps everything it was given here, the password included.
     this.lc_kwargs = { tableName: layout.table };
+    this.#args = args;
     this.#options = options;
     this.#database = database;
     this.#ownsPool = owned;
@@ -179,6 +188,32 @@ export class PostgresVectorStore extends BasePGVectorStore {
   }
 
   /**
+   * A view of this store bound to one tenant. It shares the pool and what is known of the schema, so it costs no I/O;
+   * ending it does nothing.
+   *
+   * @throws ConfigurationError while tenancy is off, or when the id cannot be one.
+   */
+  forTenant(tenantId: string | number): PostgresVectorStore {
+    const { connectionString: _, postgresConnectionOptions: __, ...args } = this.#args;
+    const Store = this.constructor as typeof PostgresVectorStore;
+    const view = new Store(this.embeddings, { ...args, tenantId: toTenantId(tenantId), pool: this.#database.pool });
+    view.#parent = this;
+    return view;
+  }
+
+  /**
+   * The life cycle of this store's tenants, for the role that owns the tables.
+   *
+   * @throws ConfigurationError while tenancy is off.
+   */
+  get tenants(): TenantAdmin {
+    if (this.#options.layout.tenancy === "off") {
+      throw new ConfigurationError('Tenancy is off, so there are no tenants; set tenancy: "rls".');
+    }
+    return new TenantAdmin(() => this.#open());
+  }
+
+  /**
    * Embeds documents and stores them in one transaction: all of them or none. A document whose id is there replaces it.
    *
    * @returns the ids, in the order of the documents.
@@ -187,7 +222,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
   override async addDocuments(documents: DocumentInterface[], options?: { ids?: string[] }): Promise<void & string[]> {
     const rows = toChunkRows(documents, options?.ids);
     if (rows.length === 0) return asAdded([]);
-    const store = await this.#open();
+    const store = await this.#scoped();
     const vectors = await this.embeddings.embedDocuments(rows.map((row) => row.content));
     return asAdded(await addRows(store, rows, vectors));
   }
@@ -201,7 +236,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
     const rows = toChunkRows(documents, options?.ids);
     if (vectors.length !== rows.length) throw vectorCountError(vectors.length, rows.length);
     if (rows.length === 0) return asAdded([]);
-    return asAdded(await addRows(await this.#open(), rows, vectors));
+    return asAdded(await addRows(await this.#scoped(), rows, vectors));
   }
 
   /**
@@ -211,25 +246,30 @@ export class PostgresVectorStore extends BasePGVectorStore {
    */
   override async delete(params: DeleteParams): Promise<void> {
     const run = planDelete(params);
-    await run(await this.#open());
+    await run(await this.#scoped());
+  }
+
+  /**
+   * Deletes chunks by age, by metadata filter or by both, in short transactions that leave searches alone, and vacuums at
+   * the end where the role may. Within the tenant and the store's collection.
+   *
+   * @returns how many.
+   * @throws ConfigurationError before any I/O when nothing says which chunks.
+   */
+  async expire(options: ExpireOptions): Promise<number> {
+    const expiry = checkExpiry(options);
+    return expireStore(await this.#scoped(), expiry, options);
   }
 
   /** The `k` best chunks for a text or a vector, best first. */
   async search(query: string | readonly number[], options: SearchOptions = {}): Promise<SearchHit[]> {
-    const { efSearch, probes, timeoutMs } = this.#options;
-    const request = {
-      k: checkK(options.k ?? 4),
-      filter: combineFilters(this.#options.filter, parseFilter(options.filter ?? {})),
-      includeEmbeddings: options.includeEmbeddings ?? false,
-      efSearch: integer("efSearch", options.efSearch, 1, 1_000) ?? efSearch,
-      probes: integer("probes", options.probes, 1, 32_768) ?? probes,
-      timeoutMs: integer("timeoutMs", options.timeoutMs, 1, 2_147_483_647) ?? timeoutMs,
-      signal: options.signal,
-    };
-    options.signal?.throwIfAborted();
-    const store = await orAbort(this.#open(), options.signal);
-    const vector = typeof query === "string" ? await orAbort(this.embeddings.embedQuery(query), options.signal) : query;
-    return (await denseSearch(store, { ...request, vector })).map(toSearchHit);
+    const request = this.#searchRequest(options);
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const store = await orAbort(this.#scoped(), signal);
+    const vector = typeof query === "string" ? await orAbort(this.embeddings.embedQuery(query), signal) : query;
+    const hits = await denseSearch(store, { ...request, vector });
+    return (await orAbort(decryptHits(this.#options.contentCipher, store.tenant, hits), signal)).map(toSearchHit);
   }
 
   override async similaritySearch(
@@ -280,27 +320,29 @@ export class PostgresVectorStore extends BasePGVectorStore {
     const { k = 4, lambda = 0.5, filter } = options;
     if (!(lambda >= 0 && lambda <= 1)) throw new ConfigurationError(`lambda must be from 0 to 1, got ${lambda}.`);
     const fetchK = Math.max(checkK(options.fetchK ?? 20, "fetchK"), checkK(k));
-    parseFilter(filter ?? {});
+    const request = this.#searchRequest({ k: fetchK, filter, includeEmbeddings: true });
+    const store = await this.#scoped();
     const vector = await this.embeddings.embedQuery(query);
-    const hits = await this.search(vector, { k: fetchK, filter, includeEmbeddings: true });
+    const hits = await denseSearch(store, { ...request, vector });
     const chosen = maximalMarginalRelevance(
       vector,
       hits.map((hit) => hit.embedding!),
       lambda,
       k,
     );
-    return chosen.map((index) => hits[index]!.document);
+    const best = chosen.map((index) => hits[index]!);
+    return (await decryptHits(this.#options.contentCipher, store.tenant, best)).map((hit) => hit.document);
   }
 
   /** Stored rows by id and by filter, without a query. */
   async get(params: GetParams = {}): Promise<StoredChunk[]> {
-    const run = planGet(params);
-    return run(await this.#open());
+    const run = planGet(params, this.#options.contentCipher);
+    return run(await this.#scoped());
   }
 
   /** Documents by id, in the order asked; those that are not there are left out. */
   async getByIds(ids: string[]): Promise<Document[]> {
-    return getByIds(await this.#open(), ids);
+    return getByIds(await this.#scoped(), ids);
   }
 
   /** A LangChain retriever over this store. A filter is applied whichever way it is passed. */
@@ -345,13 +387,13 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** The uuid of the store's collection, made when it is not there. */
   override async getOrCreateCollection(): Promise<string> {
-    return getOrCreateCollection(await this.#open());
+    return getOrCreateCollection(await this.#scoped());
   }
 
   /** Ensures the schema, as {@link initialize} does. @throws DimensionMismatchError when the table has others. */
   override async ensureTableInDatabase(dimensions?: number): Promise<void> {
     const expected = integer("dimensions", dimensions, 1, 16_000);
-    if (expected !== undefined && this.#opening === undefined) {
+    if (expected !== undefined && this.#opening === undefined && this.#parent === undefined) {
       this.#opening = this.#start({ ...this.#options, dimensions: expected });
     }
     const { model } = await this.#open();
@@ -378,7 +420,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
   }
 
   override get computedOperatorString(): string {
-    return operatorText(this.#options.metric, this.extensionSchemaName ?? undefined);
+    return operatorText(checkMetric(this.distanceStrategy), this.extensionSchemaName ?? undefined);
   }
 
   /** Ends the pool if the store made it. A pool that was passed in belongs to whoever made it. */
@@ -398,14 +440,38 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** Opens the schema once; a failure is not remembered, so that the next call tries again. */
   #open(): Promise<OpenStore> {
+    if (this.#parent !== undefined) return this.#parent.#open();
     this.#opening ??= this.#start(this.#options);
     return this.#opening;
   }
 
+  /** The open store in the scope of this call's tenant, which is asked for first: without one there is no I/O. */
+  async #scoped(): Promise<ScopedStore> {
+    const tenant = this.#options.tenant();
+    return scopeTo(await this.#open(), tenant);
+  }
+
   #start(options: ResolvedOptions): Promise<OpenStore> {
-    const opening = openStore(this.#database, options, this.embeddings, this.#mustExist);
-    opening.catch(() => (this.#opening = undefined));
+    const opening = openStore(this.#database, options, this.embeddings, { mustExist: this.#mustExist });
+    opening.then(
+      (store) => (this.distanceStrategy = store.options.metric),
+      () => (this.#opening = undefined),
+    );
     return opening;
+  }
+
+  /** The checked form of a search's options, without its query. */
+  #searchRequest(options: SearchOptions): Omit<DenseSearch, "vector"> {
+    const { filter, efSearch, probes, timeoutMs } = this.#options;
+    return {
+      k: checkK(options.k ?? 4),
+      filter: combineFilters(filter, parseFilter(options.filter ?? {})),
+      includeEmbeddings: options.includeEmbeddings ?? false,
+      efSearch: integer("efSearch", options.efSearch, 1, 1_000) ?? efSearch,
+      probes: integer("probes", options.probes, 1, 32_768) ?? probes,
+      timeoutMs: integer("timeoutMs", options.timeoutMs, 1, 2_147_483_647) ?? timeoutMs,
+      signal: options.signal,
+    };
   }
 
   #scoreOf(hit: SearchHit): number {
@@ -414,7 +480,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
 }
 
 async function addRows(
-  store: OpenStore,
+  store: ScopedStore,
   rows: ReturnType<typeof toChunkRows>,
   vectors: readonly ArrayLike<number>[],
 ): Promise<string[]> {
@@ -425,7 +491,7 @@ async function addRows(
     checkVector(vector, store.model, store.options.metric, label);
     return { ...row, vector };
   });
-  await upsertChunks(store, embedded);
+  await upsertChunks(store, await encryptRows(store.options.contentCipher, store.tenant, embedded));
   return rows.map((row) => row.id);
 }
 

@@ -74,7 +74,12 @@ function toContent(document: DocumentInterface, index: number): Pick<ChunkRow, "
     );
   }
   const content = document.pageContent.toWellFormed().replaceAll("\0", "");
-  return { content, contentHash: createHash("sha256").update(content).digest() };
+  return { content, contentHash: hashContent(content) };
+}
+
+/** SHA-256 of the UTF-8 bytes of a content as it is stored. */
+export function hashContent(content: string): Uint8Array {
+  return createHash("sha256").update(content).digest();
 }
 
 function toMetadata(document: DocumentInterface, index: number): string {

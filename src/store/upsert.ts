@@ -1,10 +1,12 @@
-import sql, { raw } from "sql-template-tag";
+import sql, { empty, raw, type Sql } from "sql-template-tag";
 import type { Session } from "../db/database.js";
 import { BytesArrayParameter, TextArrayParameter, VectorArrayParameter } from "../db/codec.js";
-import { quoteQualified } from "../db/identifiers.js";
+import { qualified, quoteQualified } from "../db/identifiers.js";
+import { TENANTS_TABLE } from "../schema/layout.js";
 import { ensureCollection } from "./collections.js";
-import { asEmbedding, DEFAULT_TENANT, type OpenStore } from "./open.js";
+import { asEmbedding, type ScopedStore } from "./open.js";
 import type { ChunkRow } from "./rows.js";
+import { explainRefusal } from "./tenants/refusal.js";
 
 /** A row and its vector, of the embedding column's dimensions. */
 export interface EmbeddedRow extends ChunkRow {
@@ -14,18 +16,34 @@ export interface EmbeddedRow extends ChunkRow {
 /**
  * Inserts rows, or overwrites those whose id is there, in one transaction: either all are stored or none. Rows are
  * written in the order of their ids, so that concurrent writers of the same ids wait instead of deadlocking.
+ *
+ * @throws TenantIsolationError when the tenant is suspended or being deleted.
  */
-export async function upsertChunks(store: OpenStore, rows: readonly EmbeddedRow[]): Promise<void> {
+export async function upsertChunks(store: ScopedStore, rows: readonly EmbeddedRow[]): Promise<void> {
   const sorted = [...rows].sort((a, b) => (a.id < b.id ? -1 : 1));
-  await store.database.transaction({}, async (session) => {
+  const upsert = async (session: Session): Promise<void> => {
     await ensureCollection(store, session);
     for (let start = 0; start < sorted.length; start += store.options.chunkSize) {
       await upsertBatch(store, session, sorted.slice(start, start + store.options.chunkSize));
     }
+  };
+  await store.database.transaction(store.settings, upsert).catch(async (error: unknown) => {
+    throw await explainRefusal(store, error);
   });
 }
 
-async function upsertBatch(store: OpenStore, session: Session, rows: readonly EmbeddedRow[]): Promise<void> {
+/** Lists the tenant among those of the store, in the same statement as its rows. */
+function registerTenant(store: ScopedStore): Sql {
+  if (store.options.layout.tenancy === "off") return empty;
+  return sql`
+    with registered as (
+      insert into ${qualified(store.schema, TENANTS_TABLE)} (tenant_id, store)
+      values (${store.tenant}::text, ${store.options.layout.table}::text)
+      on conflict (tenant_id, store) do nothing
+    )`;
+}
+
+async function upsertBatch(store: ScopedStore, session: Session, rows: readonly EmbeddedRow[]): Promise<void> {
   const { id, content, metadata, embedding } = store.columns;
   const { schema, oid } = store.server.vector;
   const texts = (pick: (row: EmbeddedRow) => string): TextArrayParameter => new TextArrayParameter(rows.map(pick));
@@ -37,8 +55,9 @@ async function upsertBatch(store: OpenStore, session: Session, rows: readonly Em
   await session.execute({
     name: "upsert",
     sql: sql`
+      ${registerTenant(store)}
       insert into ${store.table} (tenant_id, collection, ${id}, ${content}, ${metadata}, content_hash, ${embedding})
-      select ${DEFAULT_TENANT}::text, ${store.options.collection}::text,
+      select ${store.tenant}::text, ${store.options.collection}::text,
         row.id, row.content, row.metadata::jsonb, row.hash, ${asEmbedding(store, sql`row.vector`)}
       from unnest(
         ${texts((row) => row.id)}::text[],
