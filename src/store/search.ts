@@ -1,12 +1,14 @@
 import { Document } from "@langchain/core/documents";
 import sql, { empty, raw, type Sql } from "sql-template-tag";
 import { decodeVector, VectorParameter } from "../db/codec.js";
+import { orAbort } from "../db/abort.js";
 import { quoteIdentifier, quoteQualified } from "../db/identifiers.js";
-import type { Settings } from "../db/settings.js";
 import { compileFilter, regexFilterError, type FilterNode } from "./filter/index.js";
-import { hasVectorIndex, warnWithoutIndex } from "./table-facts.js";
 import { distanceOperator, similarityOf } from "./metric.js";
-import { asEmbedding, scope, type OpenStore } from "./open.js";
+import { adviseIndex } from "./index-advice.js";
+import { asEmbedding, scope, type ScopedStore } from "./open.js";
+import { planSearch } from "./plan-search.js";
+import { strategySettings, type SearchStrategy } from "./search-strategy.js";
 import { checkVector } from "./vectors.js";
 
 export interface DenseSearch {
@@ -33,44 +35,50 @@ export interface DenseHit {
   readonly embedding?: number[];
 }
 
-const MAX_EF_SEARCH = 1_000;
 /** The first pgvector that goes on scanning an index when a filter has removed too many rows. */
 const ITERATIVE_SCAN_VERSION = [0, 8] as const;
 
 /**
- * The `k` rows nearest to a vector, nearest first. One statement, one round trip; when an index scan comes back short,
- * because a filter removed what it had found, an exact search in the same call makes up for it.
+ * The `k` rows nearest to a vector, nearest first. One statement, one round trip, exact or by index as the tenant's size
+ * and the filter make it cheaper; when an index scan comes back short, because a filter removed what it had found, an
+ * exact search in the same call makes up for it.
  */
-export async function denseSearch(store: OpenStore, search: DenseSearch): Promise<DenseHit[]> {
+export async function denseSearch(store: ScopedStore, search: DenseSearch): Promise<DenseHit[]> {
   checkVector(search.vector, store.model, store.options.metric, () => "The query vector");
-  const statement = { name: "search", sql: searchSql(store, search) };
   const { signal } = search;
   const started = performance.now();
-  const run = async (settings: Settings): Promise<DenseHit[]> => {
+  const scan = { probes: search.probes, iterative: hasIterativeScan(store.server.vector.version) };
+  const run = async (strategy: SearchStrategy): Promise<DenseHit[]> => {
     const elapsed = Math.floor(performance.now() - started);
     const timeoutMs = search.timeoutMs === undefined ? undefined : Math.max(1, search.timeoutMs - elapsed);
+    const settings = { ...store.settings, ...strategySettings(strategy, scan) };
     const { rows } = await store.database
-      .execute(statement, { settings, signal, timeoutMs })
+      .execute(
+        { name: "search", sql: searchSql(store, search, strategy) },
+        { settings, signal, timeoutMs, prepare: true },
+      )
       .catch((error: unknown) => {
         throw regexFilterError(error, search.filter) ?? error;
       });
     return rows.map((row) => toHit(row as unknown as SearchRow, store));
   };
-  const hits = await run(scanSettings(store, search));
+  const strategy = await orAbort(planSearch(store, search), signal);
+  const begun = performance.now();
+  const hits = await run(strategy);
+  if (strategy.kind === "exact") store.memory.noteTime(store.tenant, performance.now() - begun);
   // Advice must not cost the caller the rows that are already here.
-  await warnWithoutIndex(store).catch(() => undefined);
-  if (hits.length >= search.k || !(await hasVectorIndex(store))) return hits;
-  // Bitmap and sequential scans stay possible; a vector index can serve neither.
-  return run({ enable_indexscan: "off" });
+  await adviseIndex(store).catch(() => undefined);
+  if (hits.length >= search.k || strategy.kind === "exact") return hits;
+  return run({ kind: "exact" });
 }
 
-function searchSql(store: OpenStore, search: DenseSearch): Sql {
+function searchSql(store: ScopedStore, search: DenseSearch, strategy: SearchStrategy): Sql {
   const { id, content, metadata, embedding } = store.columns;
   const operator = distanceOperator(store.options.metric, store.server.vector.schema);
   const distance = sql`${embedding} ${operator} ${asEmbedding(store, sql`${new VectorParameter(search.vector)}`)}`;
   const filter = search.filter === undefined ? empty : sql` and ${compileFilter(search.filter, store.columns)}`;
-  // The order must be the bare distance, or no index can serve it; by name, so that the vector travels once. A relaxed scan is sorted again outside, and rows
-  // without a direction (NaN) are dropped there, where they cannot change the plan.
+  // The order must be the bare distance, or no index can serve it; by name, so that the vector travels once. A relaxed
+  // scan is sorted again outside, and rows without a direction (NaN) are dropped there, where they cannot change the plan.
   return sql`
     with nearest as materialized (
       select ${id} as id, ${content} as content, ${metadata} as metadata,
@@ -78,29 +86,17 @@ function searchSql(store: OpenStore, search: DenseSearch): Sql {
       from ${store.table}
       where ${scope(store)}${filter}
       order by distance
-      limit ${search.k}::int8
+      limit ${strategy.kind === "exact" ? search.k : strategy.fetch}::int8
     )
-    select * from nearest where distance <> 'NaN' order by distance, id`;
+    select * from nearest where distance <> 'NaN' order by distance, id limit ${search.k}::int8`;
 }
 
 /** The embedding in pgvector's binary form, as base64: half the bytes of its text form and no numbers to parse. */
-export function embeddingAsText(store: OpenStore): Sql {
+export function embeddingAsText(store: ScopedStore): Sql {
   const schema = store.server.vector.schema;
   const send = raw(`${quoteIdentifier(schema)}.vector_send`);
   const vector = raw(quoteQualified(schema, "vector"));
   return sql`encode(${send}(${store.columns.embedding}::${vector}), 'base64')`;
-}
-
-function scanSettings(store: OpenStore, search: DenseSearch): Settings {
-  const settings: Record<string, string> = {
-    "hnsw.ef_search": String(Math.min(MAX_EF_SEARCH, Math.max(search.efSearch, search.k))),
-  };
-  if (search.probes !== undefined) settings["ivfflat.probes"] = String(search.probes);
-  if (hasIterativeScan(store.server.vector.version)) {
-    settings["hnsw.iterative_scan"] = "relaxed_order";
-    settings["ivfflat.iterative_scan"] = "relaxed_order";
-  }
-  return settings;
 }
 
 function hasIterativeScan(version: string): boolean {
@@ -117,7 +113,7 @@ interface SearchRow {
   distance: number;
 }
 
-function toHit(row: SearchRow, store: OpenStore): DenseHit {
+function toHit(row: SearchRow, store: ScopedStore): DenseHit {
   return {
     document: new Document({ id: row.id, pageContent: row.content, metadata: row.metadata }),
     distance: row.distance,

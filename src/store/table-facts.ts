@@ -1,51 +1,102 @@
-import sql from "sql-template-tag";
-import { quoteQualified } from "../db/identifiers.js";
-import type { OpenStore } from "./open.js";
+import sql, { type Sql } from "sql-template-tag";
+import { quoteLiteral, quoteQualified } from "../db/identifiers.js";
+import { compileFilter, type FilterNode } from "./filter/index.js";
+import { operatorClassName } from "./metric.js";
+import { scope, type OpenStore, type ScopedStore } from "./open.js";
+import type { TenantFacts, VectorIndex } from "./search-memory.js";
 
-const REFRESH_MS = 60_000;
-/** Above this many rows a search without an index takes tens of milliseconds. */
-const ROWS_WITHOUT_INDEX = 10_000;
-
-/** When each store last looked whether its table wants an index; `Infinity` once it has warned. */
-const lookedAt = new WeakMap<OpenStore, number>();
-
-/** Whether a valid vector index exists, so that a search may be approximate. Reads the catalog, takes no lock. */
-export async function hasVectorIndex(store: OpenStore): Promise<boolean> {
-  const table = quoteQualified(store.schema, store.options.layout.table);
+/** Reads the catalogue; takes no lock that could hold anyone up. */
+export async function findVectorIndexes(store: OpenStore): Promise<VectorIndex[]> {
+  const { options, model } = store;
+  const table = quoteQualified(store.schema, options.layout.table);
   const { rows } = await store.database.execute({
-    name: "find-vector-index",
+    name: "find-vector-indexes",
     sql: sql`
-      select exists (
-        select from pg_index i
-        join pg_class c on c.oid = i.indexrelid
-        join pg_am a on a.oid = c.relam
-        where i.indrelid = to_regclass(${table}::text) and i.indisvalid and a.amname in ('hnsw', 'ivfflat')
-      ) as found`,
+      select i.indrelid::int8::float8 as relation, pg_get_expr(i.indpred, i.indrelid) as predicate,
+        pg_relation_size(i.indexrelid)::float8 as bytes, current_setting('block_size')::float8 as page
+      from pg_index i
+      join pg_class c on c.oid = i.indexrelid and c.relkind = 'i'
+      join pg_am a on a.oid = c.relam and a.amname in ('hnsw', 'ivfflat')
+      join pg_attribute v on v.attrelid = i.indrelid and v.attnum = i.indkey[0] and v.attname = ${model.column}::text
+      join pg_opclass o on o.oid = i.indclass[0]
+        and o.opcname = ${operatorClassName(options.metric, model.storageType)}::text
+      where i.indisvalid
+        and (i.indrelid = to_regclass(${table}::text)
+          or i.indrelid in (select relid from pg_partition_tree(to_regclass(${table}::text))))`,
   });
-  return rows[0]!["found"] as boolean;
+  return (rows as unknown as IndexRow[]).map(({ relation, predicate, bytes, page }) => ({
+    relation,
+    predicate,
+    entries: Math.ceil((bytes / page) * entriesPerPage(page, model)),
+  }));
 }
 
-/** Warns, once for a store, when its table is large and has no vector index. Looks at most once a minute. */
-export async function warnWithoutIndex(store: OpenStore): Promise<void> {
-  const now = Date.now();
-  if (now - (lookedAt.get(store) ?? 0) < REFRESH_MS) return;
-  lookedAt.set(store, now);
-  if ((await hasVectorIndex(store)) || !(await hasManyRows(store))) return;
-  lookedAt.set(store, Number.POSITIVE_INFINITY);
-  const { layout, logger } = store.options;
-  logger.warn(
-    `langchain-pgvector: the table ${JSON.stringify(layout.table)} has more than ` +
-      `${ROWS_WITHOUT_INDEX.toLocaleString("en")} rows and no vector index, so every search reads all of them. ` +
-      "Build one with: await store.createHnswIndex()",
+interface IndexRow {
+  relation: number;
+  predicate: string | null;
+  bytes: number;
+  page: number;
+}
+
+/** An HNSW entry is its vector and, at `m` 16, about 300 bytes of neighbours and headers; a page holds whole ones. */
+function entriesPerPage(page: number, model: OpenStore["model"]): number {
+  const bytes = model.dimensions * (model.storageType === "vector" ? 4 : 2) + 300;
+  return Math.max(1, Math.floor(page / bytes));
+}
+
+/** Counting stops here, at a cost of some 10 ms; the planner's estimate is good enough for more. */
+const MAX_COUNT = 100_000;
+
+export async function readTenantFacts(store: ScopedStore): Promise<TenantFacts> {
+  const row = await first(
+    store,
+    "tenant-facts",
+    sql`
+      select (select count(*) from (select from ${store.table} where ${scope(store)} limit ${MAX_COUNT}::int8) as r)::float8 as rows,
+        (select tableoid::int8::float8 from ${store.table} where ${scope(store)} limit 1) as relation`,
   );
+  const { rows, relation } = row as unknown as { rows: number; relation: number | null };
+  const known = rows < MAX_COUNT ? rows : Math.max(rows, await estimateRows(store));
+  return { rows: known, relation: relation ?? undefined };
 }
 
-async function hasManyRows(store: OpenStore): Promise<boolean> {
-  const { rows } = await store.database.execute({
-    name: "count-rows",
-    sql: sql`
-      select count(*) > ${ROWS_WITHOUT_INDEX}::int8 as many
-      from (select from ${store.table} limit ${ROWS_WITHOUT_INDEX + 1}::int8) as first_rows`,
-  });
-  return rows[0]!["many"] as boolean;
+async function estimateRows(store: ScopedStore): Promise<number> {
+  const from = sql`select from ${store.table} where ${scope(store)}`;
+  const row = await first(store, "estimate-rows", sql`explain (format json) ${from}`);
+  const [explained] = row["QUERY PLAN"] as [{ Plan: { "Plan Rows": number } }];
+  return explained.Plan["Plan Rows"];
+}
+
+const SAMPLE_ROWS = 1_000;
+
+/** Share of the tenant's rows that a filter keeps, 0 to 1, among the first thousand that come. */
+export async function sampleShare(store: ScopedStore, filter: FilterNode): Promise<number> {
+  const { content, metadata } = store.columns;
+  const sample: Sql = sql`select ${content}, ${metadata} from ${store.table} where ${scope(store)} limit ${SAMPLE_ROWS}::int8`;
+  const condition = compileFilter(filter, store.columns);
+  const row = await first(
+    store,
+    "sample-filter",
+    sql`
+      select count(*) filter (where ${condition})::float8 as matching, count(*)::float8 as sampled
+      from (${sample}) as sample`,
+  );
+  const { matching, sampled } = row as unknown as { matching: number; sampled: number };
+  // A filter that kept none of the sample may still keep some of the rest.
+  return sampled === 0 ? 0 : Math.max(matching, 0.5) / sampled;
+}
+
+async function first(store: ScopedStore, name: string, statement: Sql): Promise<Record<string, unknown>> {
+  const { rows } = await store.database.execute({ name, sql: statement }, { settings: store.settings });
+  return rows[0]!;
+}
+
+/** Whether a partial index with this predicate holds all rows of the tenant and the collection. */
+export function coversTenant(predicate: string | null, tenant: string, collection: string): boolean {
+  if (predicate === null) return true;
+  const tenantIs = `(tenant_id = ${quoteLiteral(tenant)}::text)`;
+  const collectionIs = `(collection = ${quoteLiteral(collection)}::text)`;
+  return [tenantIs, collectionIs, `(${tenantIs} AND ${collectionIs})`, `(${collectionIs} AND ${tenantIs})`].includes(
+    predicate,
+  );
 }

@@ -1,0 +1,48 @@
+interface Entry<T> {
+  readonly value: Promise<T>;
+  readonly expiresAt: number;
+}
+
+/**
+ * Answers to questions that are dear to ask and may be a little old: at most `maxEntries`, the least recently used go
+ * first. Callers that ask at the same time share one answer; a failure is not kept.
+ */
+export class ExpiringCache<T> {
+  readonly #entries = new Map<string, Entry<T>>();
+
+  constructor(
+    readonly maxEntries: number,
+    readonly lifeMs: number,
+  ) {}
+
+  get(key: string, ask: () => Promise<T>): Promise<T> {
+    const known = this.#entries.get(key);
+    this.#entries.delete(key);
+    if (known !== undefined && known.expiresAt > Date.now()) {
+      // A map iterates in the order of insertion, so what is used goes to its end.
+      this.#entries.set(key, known);
+      return known.value;
+    }
+    const entry = { value: ask(), expiresAt: Date.now() + this.lifeMs };
+    entry.value.catch(() => {
+      if (this.#entries.get(key) === entry) this.#entries.delete(key);
+    });
+    this.#entries.set(key, entry);
+    if (this.#entries.size > this.maxEntries) this.#entries.delete(this.#entries.keys().next().value!);
+    return entry.value;
+  }
+
+  delete(key: string): void {
+    this.#entries.delete(key);
+  }
+
+  /** Deletes an answer that is older than this. */
+  expire(key: string, ageMs: number): void {
+    const known = this.#entries.get(key);
+    if (known !== undefined && known.expiresAt - this.lifeMs + ageMs < Date.now()) this.#entries.delete(key);
+  }
+
+  clear(): void {
+    this.#entries.clear();
+  }
+}

@@ -1,0 +1,64 @@
+import { ExpiringCache } from "./expiring-cache.js";
+
+/** A valid vector index that searches of the store can use. */
+export interface VectorIndex {
+  /** Oid of the table or partition that it is on. */
+  readonly relation: number;
+  /** Estimated from its size, which unlike statistics is never out of date. */
+  readonly entries: number;
+  /** Of a partial index, as Postgres prints it. */
+  readonly predicate: string | null;
+}
+
+/** What searches need to know of one tenant. */
+export interface TenantFacts {
+  readonly rows: number;
+  /** Oid of the table or partition that holds the tenant's rows; `undefined` when it has none. */
+  readonly relation: number | undefined;
+}
+
+/** An index is built or dropped seldom, but everyone's searches should soon know. */
+const INDEX_LIFE_MS = 60_000;
+/** Writes of this process are noticed at once, those of others by a search that takes long. */
+const ROWS_LIFE_MS = 600_000;
+/** An exact search that took longer than this may have met a tenant that is no longer small. */
+const SLOW_MS = 50;
+const SLOW_LIFE_MS = 30_000;
+
+/** What a store remembers about its indexes, its tenants' sizes and its filters, so that a search need not ask. */
+export class SearchMemory {
+  /** When searches next see whether an index is missing, in epoch milliseconds. */
+  adviseAt = 0;
+  readonly #indexes = new ExpiringCache<VectorIndex[]>(1, INDEX_LIFE_MS);
+  readonly #tenants = new ExpiringCache<TenantFacts>(10_000, ROWS_LIFE_MS);
+  readonly #shares = new ExpiringCache<number>(2_000, ROWS_LIFE_MS);
+
+  /** The vector indexes that searches of the store can use. */
+  indexes(ask: () => Promise<VectorIndex[]>): Promise<VectorIndex[]> {
+    return this.#indexes.get("", ask);
+  }
+
+  tenant(tenant: string, ask: () => Promise<TenantFacts>): Promise<TenantFacts> {
+    return this.#tenants.get(tenant, ask);
+  }
+
+  /** Share of a tenant's rows that a filter keeps, by a key that names both. */
+  share(key: string, ask: () => Promise<number>): Promise<number> {
+    return this.#shares.get(key, ask);
+  }
+
+  /** To be called with the time that an exact search took: what is remembered may be out of date. */
+  noteTime(tenant: string, milliseconds: number): void {
+    if (milliseconds > SLOW_MS) this.#tenants.expire(tenant, SLOW_LIFE_MS);
+  }
+
+  /** To be called when the rows of a tenant have changed. */
+  forgetTenant(tenant: string): void {
+    this.#tenants.delete(tenant);
+  }
+
+  /** To be called when an index has been built or dropped. */
+  forgetIndexes(): void {
+    this.#indexes.clear();
+  }
+}

@@ -1,0 +1,100 @@
+import type { Settings } from "../db/settings.js";
+
+/** What is known before a search, for deciding how it is done. Estimates may be wrong: that costs time, no results. */
+export interface SearchFacts {
+  readonly k: number;
+  readonly dimensions: number;
+  /** Rows of the tenant in the collection. */
+  readonly rows: number;
+  /** Those of them that the filter keeps. */
+  readonly matching: number;
+  /** Entries of the smallest vector index that covers the tenant's rows; `undefined` when none does. */
+  readonly indexEntries: number | undefined;
+  /** The least number of candidates that the caller wants. */
+  readonly efSearch: number;
+}
+
+export type SearchStrategy =
+  | { readonly kind: "exact" }
+  | {
+      readonly kind: "index";
+      /** Candidates of one pass over the index. */
+      readonly efSearch: number;
+      /** Index entries that are expected to be visited before the search has what it needs. */
+      readonly visits: number;
+      /** Rows to take from the index, at least `k`; the nearest `k` of them are the result. */
+      readonly fetch: number;
+    };
+
+export const MAX_EF_SEARCH = 1_000;
+
+/**
+ * How many of the tenant's matching rows an index scan should come by before it may stop, for each one wanted. With just
+ * enough (1) recall@10 was 0.96 to 0.98 for shares of 0.1 to 4 %, with four times as many above 0.99.
+ */
+const CANDIDATES_PER_HIT = 4;
+
+/** Microseconds, measured on two cores; their ratios decide. See docs/decisions/0007-search-strategy.md. */
+const COST = {
+  /** Fetching a row and looking at its metadata. */
+  row: 0.4,
+  /** A distance in a row, and for each dimension: beyond about 500 of them the vector has to be fetched from TOAST. */
+  distance: 0.2,
+  distancePerDimension: 0.002,
+  /** An index scan, whatever it finds. */
+  scan: 1_000,
+  /** An entry of the index with the neighbours that are compared for it, and for each dimension. */
+  visit: 8,
+  visitPerDimension: 0.0025,
+} as const;
+
+/**
+ * Exact or by index, whichever is cheaper for a recall of at least 0.99. A search by index pays for all the rows that it
+ * meets, other tenants' and those that the filter drops included; an exact one for all rows of its tenant.
+ */
+export function chooseStrategy(facts: SearchFacts): SearchStrategy {
+  const { k, dimensions, rows, matching, indexEntries, efSearch } = facts;
+  if (indexEntries === undefined || matching === 0 || k === 0) return { kind: "exact" };
+  const exactCost = rows * COST.row + matching * (COST.distance + dimensions * COST.distancePerDimension);
+  const share = Math.min(1, matching / Math.max(1, indexEntries));
+  const wanted = Math.ceil((CANDIDATES_PER_HIT * k) / share);
+  const visits = Math.max(efSearch, wanted, k);
+  const indexCost = COST.scan + visits * (COST.visit + dimensions * COST.visitPerDimension);
+  if (exactCost <= indexCost) return { kind: "exact" };
+  return {
+    kind: "index",
+    efSearch: Math.min(MAX_EF_SEARCH, visits),
+    visits,
+    // One pass cannot hold all candidates: asking for more rows makes the scan go on until it has met them.
+    fetch: visits > MAX_EF_SEARCH ? CANDIDATES_PER_HIT * k : k,
+  };
+}
+
+/** How to make Postgres do what was chosen; its own estimate knows neither TOAST nor how far a scan has to go. */
+export function strategySettings(
+  strategy: SearchStrategy,
+  options: { readonly probes: number | undefined; readonly iterative: boolean },
+): Settings {
+  if (strategy.kind === "exact") {
+    // Bitmap and sequential scans stay possible; a vector index can serve neither.
+    return { enable_indexscan: "off" };
+  }
+  const { efSearch, visits } = strategy;
+  return {
+    // Before version 18 a discouraged sort counts as a huge cost, which would start the JIT compiler.
+    enable_sort: "off",
+    jit: "off",
+    "hnsw.ef_search": String(efSearch),
+    ...(options.probes !== undefined && { "ivfflat.probes": String(options.probes) }),
+    ...(options.iterative && {
+      "hnsw.iterative_scan": "relaxed_order",
+      "ivfflat.iterative_scan": "relaxed_order",
+    }),
+    ...(options.iterative &&
+      visits > MAX_EF_SEARCH && {
+        // When the estimate was wrong by more than this, an exact search is the cheaper way on.
+        "hnsw.max_scan_tuples": String(4 * visits),
+        "hnsw.scan_mem_multiplier": String(Math.min(64, Math.ceil(visits / MAX_EF_SEARCH) * 2)),
+      }),
+  };
+}
