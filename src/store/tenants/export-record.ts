@@ -1,0 +1,53 @@
+import type { Metric, StorageType } from "../../schema/layout.js";
+
+/** The embedding model whose vectors an export holds. */
+export interface ExportedModel {
+  readonly provider: string | null;
+  readonly model: string | null;
+  readonly dimensions: number;
+  readonly metric: Metric;
+  readonly storageType: StorageType;
+}
+
+/** The first record of an export. */
+export interface ExportHeader {
+  readonly type: "header";
+  readonly format: typeof EXPORT_FORMAT;
+  readonly tenantId: string;
+  readonly store: string;
+  readonly model: ExportedModel;
+}
+
+export interface ExportedCollection {
+  readonly type: "collection";
+  readonly name: string;
+  readonly uuid: string;
+  /** JSON as text, or null. */
+  readonly metadata: string | null;
+}
+
+/** One chunk, exactly as it is stored. */
+export interface ExportedChunk {
+  readonly type: "chunk";
+  readonly collection: string;
+  readonly id: string;
+  /** As stored: with a content cipher, encrypted. */
+  readonly content: string;
+  /** JSON as text, since a number may be more than a JavaScript number can hold. */
+  readonly metadata: string;
+  readonly contentHash: Uint8Array;
+  /** ISO 8601 in UTC with microseconds. */
+  readonly createdAt: string;
+  /** `length === dimensions` of the header; null while the chunk waits for its vector. */
+  readonly embedding: Float32Array | null;
+}
+
+/** The last record: an export without it was cut off. */
+export interface ExportEnd {
+  readonly type: "end";
+  readonly chunks: number;
+}
+
+export type ExportRecord = ExportHeader | ExportedCollection | ExportedChunk | ExportEnd;
+
+export const EXPORT_FORMAT = "langchain-pgvector/tenant/1";

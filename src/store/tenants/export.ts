@@ -1,0 +1,133 @@
+import sql, { empty, type Sql } from "sql-template-tag";
+import { decodeVector } from "../../db/codec.js";
+import { qualified } from "../../db/identifiers.js";
+import { administrationSettings } from "../../db/tenant-scope.js";
+import { findTenantRelations, type SecuredRelation } from "../../schema/tenant-relations.js";
+import { scopeTo, type OpenStore } from "../open.js";
+import { integer } from "../options.js";
+import { embeddingAsText } from "../search.js";
+import { EXPORT_FORMAT, type ExportedChunk, type ExportRecord } from "./export-record.js";
+import { requireAdministrator, stateOf, unknownTenant } from "./registry.js";
+
+export interface ExportOptions {
+  /** Rows read at a time, and held in memory. @defaultValue 500 */
+  pageRows?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** Reads a tenant's rows in the order of their keys; see `TenantAdmin.export`. */
+export async function* exportTenant(
+  open: () => Promise<OpenStore>,
+  tenant: string,
+  options: ExportOptions,
+): AsyncGenerator<ExportRecord, void> {
+  const pageRows = integer("pageRows", options.pageRows, 1, 100_000) ?? 500;
+  options.signal?.throwIfAborted();
+  const store = await open();
+  const { model, options: resolved } = store;
+  const relations = await store.database.connection(async (session) => {
+    await requireAdministrator(session, store);
+    if ((await stateOf(session, store, tenant)) === undefined) throw unknownTenant(store, tenant);
+    return findTenantRelations(session, store.schema, resolved.layout.table);
+  });
+  yield {
+    type: "header",
+    format: EXPORT_FORMAT,
+    tenantId: tenant,
+    store: resolved.layout.table,
+    model: {
+      provider: model.provider ?? null,
+      model: model.model ?? null,
+      dimensions: model.dimensions,
+      metric: model.metric,
+      storageType: model.storageType,
+    },
+  };
+  yield* exportCollections(store, collectionsOf(relations), tenant, options.signal);
+  let chunks = 0;
+  for await (const chunk of exportChunks(store, tenant, pageRows, options.signal)) {
+    chunks += 1;
+    yield chunk;
+  }
+  yield { type: "end", chunks };
+}
+
+/** The table of collections among a store's tables, whatever its name. */
+export function collectionsOf(relations: readonly SecuredRelation[]): string | undefined {
+  return relations.find(({ columns }) => columns.includes("cmetadata"))?.name;
+}
+
+async function* exportCollections(
+  store: OpenStore,
+  table: string | undefined,
+  tenant: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ExportRecord> {
+  if (table === undefined) return;
+  const { rows } = await store.database.execute(
+    {
+      name: "export-collections",
+      sql: sql`
+        select name, uuid::text as uuid, cmetadata::text as metadata from ${qualified(store.schema, table)}
+        where tenant_id = ${tenant}::text order by name`,
+    },
+    { settings: administrationSettings(tenant), signal },
+  );
+  for (const row of rows as { name: string; uuid: string; metadata: string | null }[]) {
+    yield { type: "collection", ...row };
+  }
+}
+
+async function* exportChunks(
+  store: OpenStore,
+  tenant: string,
+  pageRows: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ExportedChunk> {
+  let last: ChunkRow | undefined;
+  for (;;) {
+    const { rows } = await store.database.execute(
+      { name: "export-chunks", sql: pageSql(store, tenant, pageRows, last) },
+      { settings: administrationSettings(tenant), signal },
+    );
+    for (const row of rows as unknown as ChunkRow[]) yield toChunk(row);
+    last = rows.at(-1) as ChunkRow | undefined;
+    if (rows.length < pageRows) return;
+  }
+}
+
+function pageSql(store: OpenStore, tenant: string, pageRows: number, last: ChunkRow | undefined): Sql {
+  const { id, content, metadata } = store.columns;
+  const behind =
+    last === undefined ? empty : sql`and (collection, ${id}) > (${last.collection}::text, ${last.id}::text)`;
+  return sql`
+    select collection, ${id} as id, ${content} as content, ${metadata}::text as metadata,
+      encode(content_hash, 'base64') as hash,
+      to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created_at,
+      ${embeddingAsText(scopeTo(store, tenant))} as embedding
+    from ${store.table} where tenant_id = ${tenant}::text ${behind}
+    order by collection, ${id} limit ${pageRows}::int8`;
+}
+
+interface ChunkRow {
+  collection: string;
+  id: string;
+  content: string;
+  metadata: string;
+  hash: string;
+  created_at: string;
+  embedding: string | null;
+}
+
+function toChunk(row: ChunkRow): ExportedChunk {
+  return {
+    type: "chunk",
+    collection: row.collection,
+    id: row.id,
+    content: row.content,
+    metadata: row.metadata,
+    contentHash: new Uint8Array(Buffer.from(row.hash, "base64")),
+    createdAt: row.created_at,
+    embedding: row.embedding === null ? null : Float32Array.from(decodeVector(row.embedding)),
+  };
+}

@@ -1,0 +1,202 @@
+import sql, { raw, type Sql } from "sql-template-tag";
+import { BytesArrayParameter, TextArrayParameter, VectorArrayParameter } from "../../db/codec.js";
+import type { Session } from "../../db/database.js";
+import { qualified, quoteQualified } from "../../db/identifiers.js";
+import { ConfigurationError, DimensionMismatchError, IngestError, UnknownModelError } from "../../errors.js";
+import { findTenantRelations } from "../../schema/tenant-relations.js";
+import { asEmbedding, scopeTo, type OpenStore, type ScopedStore } from "../open.js";
+import { integer } from "../options.js";
+import { checkVector } from "../vectors.js";
+import { collectionsOf } from "./export.js";
+import {
+  EXPORT_FORMAT,
+  type ExportedChunk,
+  type ExportedCollection,
+  type ExportHeader,
+  type ExportRecord,
+} from "./export-record.js";
+import { explainRefusal } from "./refusal.js";
+import { createTenant, requireAdministrator } from "./registry.js";
+
+export interface ImportOptions {
+  /** Rows of one transaction. @defaultValue 500 */
+  batchRows?: number | undefined;
+  /** Called after each transaction with the chunks stored so far. */
+  onProgress?: ((chunks: number) => void) | undefined;
+  /** Stops between two transactions; another call with the same export completes it. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Stores an export as a tenant's rows; see `TenantAdmin.import`. */
+export async function importTenant(
+  open: OpenStore,
+  tenant: string,
+  source: AsyncIterable<ExportRecord> | Iterable<ExportRecord>,
+  options: ImportOptions,
+): Promise<number> {
+  const batchRows = integer("batchRows", options.batchRows, 1, 100_000) ?? 500;
+  const store = scopeTo(open, tenant);
+  options.signal?.throwIfAborted();
+  const relations = await open.database.connection(async (session) => {
+    await requireAdministrator(session, open);
+    return findTenantRelations(session, open.schema, open.options.layout.table);
+  });
+  const collections = collectionsOf(relations);
+  let headed = false;
+  let ended = false;
+  let stored = 0;
+  let batch: ExportedChunk[] = [];
+  const flush = async (): Promise<void> => {
+    options.signal?.throwIfAborted();
+    const chunks = batch;
+    batch = [];
+    await write(store, (session) => upsertChunks(store, session, chunks));
+    stored += chunks.length;
+    options.onProgress?.(stored);
+  };
+  for await (const record of source) {
+    if (ended) throw new IngestError("The export has records behind its end record; it holds more than one export.");
+    if (!headed) {
+      checkHeader(open, record);
+      await open.database.transaction({}, (session) => createTenant(session, open, tenant));
+      headed = true;
+    } else if (record.type === "collection") {
+      await write(store, (session) => upsertCollection(store, session, collections, record));
+    } else if (record.type === "chunk") {
+      checkChunk(open, record, stored + batch.length);
+      batch.push(record);
+      if (batch.length >= batchRows) await flush();
+    } else if (record.type === "end") {
+      if (batch.length > 0) await flush();
+      if (record.chunks !== stored) throw incomplete(stored, `its last record says ${record.chunks}`);
+      ended = true;
+    } else {
+      throw new IngestError("The export has a second header; it holds more than one export.");
+    }
+  }
+  if (!ended) throw incomplete(stored + batch.length, "it has no end record");
+  return stored;
+}
+
+/** @throws UnknownModelError, DimensionMismatchError, IngestError unless the store can take the export's vectors. */
+function checkHeader(store: OpenStore, record: ExportRecord): asserts record is ExportHeader {
+  if (record.type !== "header" || record.format !== EXPORT_FORMAT) {
+    throw new IngestError(`This is no export of a tenant: it does not begin with a header of format ${EXPORT_FORMAT}.`);
+  }
+  const { model } = record;
+  const ours = store.model;
+  if (model.dimensions !== ours.dimensions) {
+    throw new DimensionMismatchError(
+      `The export holds vectors of ${model.dimensions} dimensions, the store ${JSON.stringify(store.options.layout.table)} ` +
+        `has ${ours.dimensions}. Import it into a store of the same model.`,
+      ours.dimensions,
+      model.dimensions,
+    );
+  }
+  const theirs = identity(model.provider, model.model);
+  const own = identity(ours.provider ?? null, ours.model ?? null);
+  const same =
+    model.model === null || ours.model === undefined ? theirs.provider === own.provider : theirs.model === own.model;
+  if (!same) {
+    throw new UnknownModelError(
+      `The export's vectors are of ${theirs.label}, those of the store of ${own.label}. Vectors of two models must not ` +
+        "be compared: import it into a store of its own model, or embed the documents again.",
+    );
+  }
+}
+
+function identity(provider: string | null, model: string | null): { provider: string; model: string; label: string } {
+  const name = model === null ? "a model without a name" : `the model ${JSON.stringify(model)}`;
+  return { provider: provider ?? "", model: model ?? "", label: provider === null ? name : `${name} (${provider})` };
+}
+
+function checkChunk(store: OpenStore, chunk: ExportedChunk, index: number): void {
+  if (chunk.embedding === null) return;
+  const label = (): string => `The embedding of chunk ${index} (id ${JSON.stringify(chunk.id)})`;
+  checkVector(chunk.embedding, store.model, store.options.metric, label);
+}
+
+function incomplete(chunks: number, reason: string): IngestError {
+  return new IngestError(
+    `The export was cut off: ${chunks} chunks came and ${reason}. What came is stored; import the whole export again.`,
+  );
+}
+
+/** Writes as the tenant does, so that a suspended tenant, or one being deleted, gets no rows. */
+async function write(store: ScopedStore, work: (session: Session) => Promise<void>): Promise<void> {
+  try {
+    await store.database.transaction(store.settings, work);
+  } catch (error) {
+    throw await explainRefusal(store, error);
+  }
+}
+
+async function upsertCollection(
+  store: ScopedStore,
+  session: Session,
+  table: string | undefined,
+  { name, uuid, metadata }: ExportedCollection,
+): Promise<void> {
+  if (table === undefined) {
+    throw new ConfigurationError(
+      `The export has the collection ${JSON.stringify(name)} and the store has no collections; set \`collectionName\`.`,
+    );
+  }
+  await session.execute({
+    name: "import-collection",
+    sql: sql`
+      insert into ${qualified(store.schema, table)} (tenant_id, name, uuid, cmetadata)
+      values (${store.tenant}::text, ${name}::text, ${uuid}::uuid, ${metadata}::jsonb)
+      on conflict (tenant_id, name) do update set uuid = excluded.uuid, cmetadata = excluded.cmetadata`,
+  });
+}
+
+/** Stores chunks in the order of their keys, those without a vector apart: a binary array has no place for null. */
+async function upsertChunks(store: ScopedStore, session: Session, chunks: readonly ExportedChunk[]): Promise<void> {
+  const embedded = chunks.filter((chunk) => chunk.embedding !== null);
+  const waiting = chunks.filter((chunk) => chunk.embedding === null);
+  const { schema, oid } = store.server.vector;
+  const type = raw(quoteQualified(schema, "vector"));
+  const vectors = new VectorArrayParameter(
+    embedded.map((chunk) => chunk.embedding!),
+    oid,
+  );
+  if (embedded.length > 0) await upsertRows(store, session, embedded, sql`${vectors}::${type}[]`);
+  if (waiting.length > 0) {
+    await upsertRows(store, session, waiting, sql`array_fill(null::${type}, array[${waiting.length}::int4])`);
+  }
+}
+
+async function upsertRows(
+  store: ScopedStore,
+  session: Session,
+  chunks: readonly ExportedChunk[],
+  vectors: Sql,
+): Promise<void> {
+  const { id, content, metadata, embedding } = store.columns;
+  const texts = (pick: (chunk: ExportedChunk) => string): TextArrayParameter =>
+    new TextArrayParameter(chunks.map(pick));
+  await session.execute({
+    name: "import-chunks",
+    sql: sql`
+      insert into ${store.table} (tenant_id, collection, ${id}, ${content}, ${metadata}, content_hash, created_at, ${embedding})
+      select ${store.tenant}::text, row.collection, row.id, row.content, row.metadata::jsonb, row.hash,
+        row.created_at::timestamptz, ${asEmbedding(store, sql`row.vector`)}
+      from unnest(
+        ${texts((chunk) => chunk.collection)}::text[],
+        ${texts((chunk) => chunk.id)}::text[],
+        ${texts((chunk) => chunk.content)}::text[],
+        ${texts((chunk) => chunk.metadata)}::text[],
+        ${new BytesArrayParameter(chunks.map((chunk) => chunk.contentHash))}::bytea[],
+        ${texts((chunk) => chunk.createdAt)}::text[],
+        ${vectors}
+      ) as row (collection, id, content, metadata, hash, created_at, vector)
+      order by row.collection, row.id
+      on conflict (tenant_id, collection, ${id}) do update set
+        ${content} = excluded.${content},
+        ${metadata} = excluded.${metadata},
+        content_hash = excluded.content_hash,
+        created_at = excluded.created_at,
+        ${embedding} = excluded.${embedding}`,
+  });
+}
