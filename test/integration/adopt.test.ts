@@ -431,7 +431,7 @@ describeServer("adopting tables of the base class", () => {
     await pool.query(`grant select on ${tableName} to public`);
     const app = database.newPool({ connectionString: database.appUrl });
     const before = await tableState(pool, tableName);
-    expect((await errorOf(adopt(config({ pool: app })))).message).toMatch(/permission denied/);
+    expect((await errorOf(adopt(config({ pool: app })))).message).toMatch(/may not read the tables of the store/);
     expect(await tableState(pool, tableName)).toEqual(before);
   });
 });

@@ -3,14 +3,15 @@ import sql, { raw } from "sql-template-tag";
 import { Database, type Session } from "../../db/database.js";
 import { qualified } from "../../db/identifiers.js";
 import { SQLSTATE, sqlstateOf } from "../../db/sqlstate.js";
-import { DatabaseError } from "../../errors.js";
+import { ConfigurationError, DatabaseError } from "../../errors.js";
 import { inspectSchema } from "../../schema/inspect.js";
 import type { ModelVersion } from "../../schema/layout.js";
 import { resolveOptions, resolvePool, type PostgresVectorStoreArgs, type ResolvedOptions } from "../options.js";
 import { cancelOnAbort } from "./cancel.js";
 import { fingerprint, verifySame } from "./fingerprint.js";
 import { buildPendingIndex, findPendingIndex } from "./pending-index.js";
-import { planAdoption } from "./plan.js";
+import { planAdoptedTenancy, planAdoption } from "./plan.js";
+import type { SchemaStep } from "../../schema/plan.js";
 import { checkBaseTable } from "./recognize.js";
 import { emptyReport, toReport, type AdoptReport } from "./report.js";
 import { surveyTable, type Survey } from "./survey.js";
@@ -21,6 +22,8 @@ export type { AdoptReport } from "./report.js";
 export interface AdoptArgs extends PostgresVectorStoreArgs {
   /** Provider of the model that made the embeddings, such as `openai`, recorded beside `embeddingModel`. */
   embeddingProvider?: string;
+  /** Metadata key that holds each row's tenant, as text or number; needs tenancy: "rls". Rows keep it there too. */
+  tenantKey?: string;
   /** Cancels what is running on the server; the table is then as it was, or lacks only its index. */
   signal?: AbortSignal;
   /** Told what begins: a line for people. */
@@ -44,8 +47,9 @@ export async function planAdopt(config: AdoptArgs): Promise<AdoptReport> {
         const pending = await findPendingIndex(session, state, options);
         return emptyReport(pending === undefined ? "already adopted" : "index missing");
       }
-      const survey = await surveyTable(session, state, options, config.distanceStrategy);
-      return toReport("planned", survey, planAdoption(survey, options.layout, modelOf(survey, options, config)), 0);
+      const survey = await surveyTable(session, state, options, config.distanceStrategy, config.tenantKey);
+      const { rewrite, secure } = stepsOf(survey, options, config);
+      return toReport("planned", survey, [...rewrite, ...secure], 0);
     }),
   );
 }
@@ -110,20 +114,33 @@ async function upgradeLocked(
     // Read again, now that nobody can change it any more.
     const state = await inspectSchema(session, options.layout);
     if (state.chunks.revision !== undefined) return emptyReport("already adopted");
-    const survey = await surveyTable(session, state, options, config.distanceStrategy);
-    const steps = planAdoption(survey, options.layout, modelOf(survey, options, config));
+    const survey = await surveyTable(session, state, options, config.distanceStrategy, config.tenantKey);
+    const { rewrite, secure } = stepsOf(survey, options, config);
+    const run = async (steps: readonly SchemaStep[]): Promise<void> => {
+      for (const step of steps) await session.execute({ name: `adopt/${step.name}`, sql: raw(step.sql) });
+    };
     onProgress?.(`noting counts and searches of ${survey.rows.toLocaleString("en")} rows`);
     const before = await fingerprint(session, survey, options, "before");
     onProgress?.("rewriting the table");
-    for (const step of steps) await session.execute({ name: `adopt/${step.name}`, sql: raw(step.sql) });
+    await run(rewrite);
     onProgress?.("comparing counts and searches");
     const after = await fingerprint(session, survey, options, "after");
     verifySame(before, after);
+    await run(secure);
     signal?.throwIfAborted();
-    return toReport("adopted", survey, steps, before.searches.length);
+    return toReport("adopted", survey, [...rewrite, ...secure], before.searches.length);
   } finally {
     await stop();
   }
+}
+
+/** The rewrite, and what closes the table to whoever names no tenant, which comes after the comparison. */
+function stepsOf(survey: Survey, options: ResolvedOptions, config: AdoptArgs) {
+  const model = modelOf(survey, options, config);
+  return {
+    rewrite: planAdoption(survey, options.layout, model),
+    secure: planAdoptedTenancy(survey, options.layout, model),
+  };
 }
 
 function modelOf(survey: Survey, options: ResolvedOptions, config: AdoptArgs): ModelVersion {
@@ -153,6 +170,9 @@ async function withDatabase<T>(
   work: (database: Database, options: ResolvedOptions) => Promise<T>,
 ): Promise<T> {
   const options = resolveOptions(config);
+  if (config.tenantKey !== undefined && options.layout.tenancy === "off") {
+    throw new ConfigurationError('`tenantKey` needs tenancy: "rls"; without it, nothing keeps tenants apart.');
+  }
   const { pool, owned } = resolvePool(config);
   const database = new Database(pool);
   try {

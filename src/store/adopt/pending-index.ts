@@ -46,8 +46,7 @@ export async function buildPendingIndex(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   signal?.throwIfAborted();
-  const metric = state.activeModel?.metric ?? options.metric;
-  const store = await openStore(database, { ...options, metric }, undefined, true);
+  const store = await openStore(database, { ...options, metricGiven: false }, undefined, { mustExist: true });
   const cancel = (): void => void cancelBuild(database, state, options).catch(() => undefined);
   signal?.addEventListener("abort", cancel, { once: true });
   try {

@@ -1,8 +1,9 @@
 import { quoteIdentifier, quoteLiteral } from "../../db/identifiers.js";
-import { migrationNames, render, type Layout, type ModelVersion } from "../../schema/layout.js";
+import { FIXED_COLUMNS, migrationNames, render, type Layout, type ModelVersion } from "../../schema/layout.js";
 import { CHUNKS_MIGRATIONS, COLLECTIONS_MIGRATIONS, REGISTRY_SQL } from "../../schema/migrations.generated.js";
-import { embeddingType, registerModel, registerRevision, type SchemaStep } from "../../schema/plan.js";
-import { DEFAULT_TENANT } from "../open.js";
+import type { RelationState } from "../../schema/inspect.js";
+import { embeddingType, planSchema, registerModel, registerRevision, type SchemaStep } from "../../schema/plan.js";
+import { DEFAULT_TENANT } from "../options.js";
 import { pendingComment } from "./pending-index.js";
 import type { Survey } from "./survey.js";
 
@@ -15,6 +16,7 @@ interface Names {
   readonly embedding: string;
   readonly revisions: string;
   readonly models: string;
+  readonly collections?: string;
 }
 
 /**
@@ -31,6 +33,36 @@ export function planAdoption(survey: Survey, layout: Layout, model: ModelVersion
   }
   steps.push({ name: "chunks", sql: chunksSql(survey, layout, model, names as unknown as Names) });
   return steps;
+}
+
+/**
+ * The SQL that turns tenancy on for the table once it is adopted and checked: from then on nobody sees all rows, the
+ * owner included.
+ */
+export function planAdoptedTenancy(survey: Survey, layout: Layout, model: ModelVersion): SchemaStep[] {
+  if (layout.tenancy === "off") return [];
+  const { state } = survey;
+  return planSchema(
+    {
+      ...state,
+      registryExists: true,
+      chunks: adopted(state.chunks, Object.values(FIXED_COLUMNS)),
+      collections: state.collections && adopted(state.collections, ["tenant_id"]),
+    },
+    layout,
+    model,
+    { enableTenancy: true },
+  );
+}
+
+/** A table as it is found once it is adopted, as far as planning looks. */
+function adopted(relation: RelationState, columns: readonly string[]): RelationState {
+  return {
+    ...relation,
+    exists: true,
+    revision: 1,
+    columns: new Map([...relation.columns, ...columns.map((name) => [name, "text"] as const)]),
+  };
 }
 
 /** Columns whose type changes or which go, and on which nothing else may therefore depend. */
@@ -76,6 +108,9 @@ function chunksSql(survey: Survey, layout: Layout, model: ModelVersion, names: N
     ...Object.entries(types)
       .filter(([column]) => altered.includes(column))
       .map(([column, type]) => `${retype(column, type)},`),
+    ...(survey.tenantKey === undefined
+      ? []
+      : [`  alter column tenant_id type text using ${metadata}::jsonb ->> ${quoteLiteral(survey.tenantKey)},`]),
     `  alter column collection type text using ${hasCollections ? collectionOf(survey) : "''"},`,
     `  alter column content_hash type bytea using sha256(convert_to(${content}, 'UTF8'));`,
     `alter table ${chunks}`,
@@ -90,9 +125,19 @@ function chunksSql(survey: Survey, layout: Layout, model: ModelVersion, names: N
     `  add check (jsonb_typeof(${metadata}) = 'object'),`,
     `  add primary key (tenant_id, collection, ${id});`,
     ...(hasCollections ? [`alter table ${chunks} drop column collection_id;`] : []),
+    ...(hasCollections && survey.tenantKey !== undefined ? [tenantCollectionsSql(chunks, names.collections!)] : []),
     ...(pending === undefined ? [] : [`comment on column ${chunks}.content_hash is ${pendingComment(pending)};`]),
     registerModel(models, layout, model) + registerRevision(revisions, layout.table, CHUNKS_MIGRATIONS[0]!),
   ].join("\n");
+}
+
+/** Each tenant gets the collections that it has rows in, with their metadata. */
+function tenantCollectionsSql(chunks: string, collections: string): string {
+  return (
+    `insert into ${collections} (tenant_id, name, cmetadata)\nselect distinct c.tenant_id, k.name, k.cmetadata\n` +
+    `from ${chunks} c join ${collections} k on k.name = c.collection and k.tenant_id = ${quoteLiteral(DEFAULT_TENANT)}\n` +
+    "on conflict (tenant_id, name) do nothing;"
+  );
 }
 
 function retype(column: string, type: string): string {

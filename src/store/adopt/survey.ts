@@ -5,6 +5,7 @@ import { ConfigurationError, SchemaDriftError } from "../../errors.js";
 import type { SchemaState } from "../../schema/inspect.js";
 import type { Metric } from "../../schema/layout.js";
 import type { ResolvedOptions } from "../options.js";
+import { MAX_TENANT_BYTES } from "../tenant.js";
 import { checkDependents } from "./dependents.js";
 import { checkBaseTable } from "./recognize.js";
 import { surveyIndexes, type VectorIndex } from "./survey-indexes.js";
@@ -21,6 +22,8 @@ export interface Survey {
   readonly primaryKey: string | undefined;
   /** Names of the collections by their uuid; empty when the table has none. */
   readonly collections: ReadonlyMap<string, string>;
+  /** Metadata key that holds each row's tenant, when rows are to be told apart by it. */
+  readonly tenantKey: string | undefined;
   /** Whether rows have no content, and whether rows have no metadata. */
   readonly missing: { readonly content: boolean; readonly metadata: boolean };
 }
@@ -38,6 +41,7 @@ export async function surveyTable(
   state: SchemaState,
   options: ResolvedOptions,
   metric: Metric | undefined,
+  tenantKey: string | undefined,
 ): Promise<Survey> {
   const { layout } = options;
   checkBaseTable(state, layout);
@@ -49,9 +53,11 @@ export async function surveyTable(
     metric: metric ?? indexes[0]?.metric ?? options.metric,
     vectorIndexes: indexes,
     primaryKey,
+    tenantKey,
     collections: state.collections?.exists ? await surveyCollections(session, options, state) : new Map(),
   };
   await checkDependents(session, survey, layout);
+  if (tenantKey !== undefined) await checkTenantKey(session, survey, options, tenantKey);
   return survey;
 }
 
@@ -108,6 +114,26 @@ async function surveyRows(session: Session, options: ResolvedOptions, state: Sch
   }
   const missing = { content: row.no_content === true, metadata: row.no_metadata === true };
   return { rows: Number(row.rows), bytes: Number(row.bytes), dimensions, missing };
+}
+
+/** @throws SchemaDriftError when a row's metadata does not say its tenant. */
+async function checkTenantKey(session: Session, survey: Survey, options: ResolvedOptions, key: string): Promise<void> {
+  const { columns, table } = options.layout;
+  const metadata = sql`${identifier(columns.metadata)}::jsonb`;
+  const { rows } = await session.execute({
+    name: "adopt-tenants",
+    sql: sql`
+      select count(*)::text as rows, min(${identifier(columns.id)}::text) as example
+      from ${qualified(survey.state.schema, table)}
+      where coalesce(jsonb_typeof(${metadata} -> ${key}::text) not in ('string', 'number'), true)
+        or octet_length(${metadata} ->> ${key}::text) not between 1 and ${MAX_TENANT_BYTES}::int4`,
+  });
+  const { rows: count, example } = rows[0] as { rows: string; example: string | null };
+  if (example === null) return;
+  throw new SchemaDriftError(
+    `${count} rows of ${JSON.stringify(table)} have no tenant in their metadata under ${JSON.stringify(key)}, or one that ` +
+      `is neither text nor a number, or too long; row ${example} is one. Give them one, or delete them, first.`,
+  );
 }
 
 async function surveyCollections(
