@@ -4,14 +4,15 @@ import type { Metric } from "../schema/layout.js";
 import { adopt, planAdopt, type AdoptArgs, type AdoptReport } from "../store/adopt/adopt.js";
 import { announce } from "./announce.js";
 import type { CliContext } from "./context.js";
-import { addDistanceFlag, addJsonFlag, addTargetFlags, atLeast } from "./flags.js";
+import { addDistanceFlag, addJsonFlag, addTargetFlags, addTenancyFlags, atLeast } from "./flags.js";
 import { storeArgs } from "./open-store.js";
-import { withTarget, type Target, type TargetFlags } from "./target.js";
+import { withTarget, type Target, type TargetFlags, type TenancyFlags } from "./target.js";
 
-interface AdoptFlags extends TargetFlags {
+interface AdoptFlags extends TargetFlags, TenancyFlags {
   readonly embeddings?: string;
   readonly dimensions?: number;
   readonly distance?: Metric;
+  readonly tenantKey?: string;
   readonly plan?: boolean;
   readonly json?: boolean;
 }
@@ -22,8 +23,9 @@ export function addAdopt(program: Command, context: CliContext): void {
     .description("upgrade a table of LangChain's PGVectorStore in place, keeping rows, ids and embeddings")
     .option("--embeddings <model>", "embedder that made the vectors, to be recorded, such as openai:<model>")
     .option("--dimensions <number>", "of an empty table whose column says none", atLeast(1))
+    .option("--tenant-key <key>", "metadata key that holds each row's tenant; turns tenancy on")
     .option("--plan", "print the SQL and change nothing");
-  addJsonFlag(addTargetFlags(addDistanceFlag(command)))
+  addJsonFlag(addTenancyFlags(addTargetFlags(addDistanceFlag(command))))
     .addHelpText(
       "after",
       `
@@ -35,7 +37,8 @@ is interrupted, run adopt again.
 Examples:
   langchain-pgvector adopt --table testlangchainjs --plan
   langchain-pgvector adopt --table testlangchainjs --embeddings openai:text-embedding-3-small
-  langchain-pgvector adopt --table docs --collection-table collections --columns content=body,embedding=vector`,
+  langchain-pgvector adopt --table docs --collection-table collections --columns content=body,embedding=vector
+  langchain-pgvector adopt --table docs --tenant-key customer`,
     )
     .action((flags: AdoptFlags) => withTarget(context, flags, "never", (target) => run(context, target, flags)));
 }
@@ -45,6 +48,7 @@ async function run(context: CliContext, target: Target, flags: AdoptFlags): Prom
   const args: AdoptArgs = {
     ...storeArgs(target, flags, context),
     ...(flags.embeddings !== undefined && recordedModel(flags.embeddings)),
+    ...(flags.tenantKey !== undefined && { tenancy: "rls" as const, tenantKey: flags.tenantKey }),
     ...(flags.dimensions !== undefined && { dimensions: flags.dimensions }),
     ...(flags.distance !== undefined && { distanceStrategy: flags.distance }),
     signal: context.signal,

@@ -10,8 +10,9 @@ export function announce(
   target: Target,
   spec: EmbeddingsSpec | undefined,
   chat?: ChatModelSpec,
+  tenant = "default",
 ): void {
   const embedder = spec === undefined ? "none needed" : describeModel(spec);
   const answers = chat === undefined ? "" : ` · chat model: ${describeModel(chat)}`;
-  context.err(`database: ${target.label} · tenant: default · embedder: ${embedder}${answers}`);
+  context.err(`database: ${target.label} · tenant: ${tenant} · embedder: ${embedder}${answers}`);
 }

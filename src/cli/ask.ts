@@ -17,15 +17,16 @@ import {
   addFilterFlag,
   addJsonFlag,
   addTargetFlags,
+  addTenancyFlags,
   atLeast,
   type PatienceFlags,
   withPatience,
 } from "./flags.js";
 import { resolveChatModel, type ModelFlags } from "./model-options.js";
 import { openCliStore } from "./open-store.js";
-import { withTarget, type TargetFlags } from "./target.js";
+import { withTarget, type TargetFlags, type TenancyFlags } from "./target.js";
 
-interface AskFlags extends TargetFlags, ModelFlags, PatienceFlags {
+interface AskFlags extends TargetFlags, TenancyFlags, ModelFlags, PatienceFlags {
   readonly k: number;
   readonly filter?: Filter;
   readonly json?: boolean;
@@ -38,7 +39,7 @@ export function addAsk(program: Command, context: CliContext): void {
     .argument("<question...>", "the question")
     .option("-k <number>", "how many chunks to answer from", atLeast(1), 5)
     .option("--chat-model <model>", "provider:model, such as openai:gpt-4o-mini; none quotes the chunks");
-  addJsonFlag(addEmbeddingFlags(addTargetFlags(addFilterFlag(command))))
+  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addFilterFlag(command)))))
     .addHelpText(
       "after",
       `

@@ -10,6 +10,10 @@ export interface CliContext {
   write(text: string): void;
   /** A line of progress, the target, a warning or an error. */
   err(text: string): void;
+  /** Resolves when what was written has left; absent when that is at once. */
+  drained?(): Promise<void>;
+  /** Asks on the terminal; absent when there is none. */
+  prompt?(question: string): Promise<string>;
   /** Fires when the user interrupts. */
   readonly signal: AbortSignal;
 }

@@ -29,6 +29,16 @@ export function addTargetFlags(command: Command): Command {
     .option("--collection-table <name>", "table of collections (default: <table>_collections)");
 }
 
+/** Adds the flags that say for which tenant, and whether the table keeps tenants apart. */
+export function addTenancyFlags(command: Command): Command {
+  return command
+    .option("--tenant <id>", "the tenant to work for; the table keeps tenants apart (--tenancy rls)")
+    .addOption(
+      new Option("--tenancy <mode>", "whether the table keeps tenants apart (default: off)").choices(["off", "rls"]),
+    )
+    .option("--app-role <name>", "role of the application (default with tenancy: langchain_pgvector_app)");
+}
+
 /** Adds the flags that choose the embedder. */
 export function addEmbeddingFlags(command: Command): Command {
   return command

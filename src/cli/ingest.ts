@@ -2,13 +2,20 @@ import type { Command } from "commander";
 import { LoadError } from "../errors.js";
 import { findFiles } from "../loaders/find-files.js";
 import type { CliContext } from "./context.js";
-import { addEmbeddingFlags, addJsonFlag, addTargetFlags, atLeast, type PatienceFlags } from "./flags.js";
+import {
+  addEmbeddingFlags,
+  addJsonFlag,
+  addTargetFlags,
+  addTenancyFlags,
+  atLeast,
+  type PatienceFlags,
+} from "./flags.js";
 import { ingestFiles, type IngestResult } from "./ingest-files.js";
 import { resolveEmbeddings, type ModelFlags } from "./model-options.js";
 import { openCliStore } from "./open-store.js";
-import { withTarget, type TargetFlags } from "./target.js";
+import { withTarget, type TargetFlags, type TenancyFlags } from "./target.js";
 
-interface IngestFlags extends TargetFlags, ModelFlags, PatienceFlags {
+interface IngestFlags extends TargetFlags, TenancyFlags, ModelFlags, PatienceFlags {
   readonly chunkSize?: number;
   readonly chunkOverlap?: number;
   readonly json?: boolean;
@@ -21,7 +28,7 @@ export function addIngest(program: Command, context: CliContext): void {
     .argument("<paths...>", "files, folders or patterns: text, Markdown, HTML, PDF, source code")
     .option("--chunk-size <characters>", "most characters of a chunk (default: 1000)", atLeast(2))
     .option("--chunk-overlap <characters>", "characters repeated between chunks (default: 100)", atLeast(0));
-  addJsonFlag(addEmbeddingFlags(addTargetFlags(command)))
+  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(command))))
     .addHelpText(
       "after",
       `

@@ -1,11 +1,12 @@
 import type { Command } from "commander";
 import { createEmbeddings } from "../embeddings/create.js";
+import { Database } from "../db/database.js";
 import { ConfigurationError } from "../errors.js";
 import type { Metric } from "../schema/layout.js";
+import { ensureSchema } from "../schema/ensure.js";
 import { planSchema, type SchemaStep } from "../schema/plan.js";
 import { newModel } from "../store/open.js";
 import { resolveOptions, type PostgresVectorStoreArgs } from "../store/options.js";
-import { PostgresVectorStore } from "../store/postgres-vector-store.js";
 import { abortable } from "./abortable.js";
 import type { CliContext } from "./context.js";
 import {
@@ -13,15 +14,16 @@ import {
   addEmbeddingFlags,
   addJsonFlag,
   addTargetFlags,
+  addTenancyFlags,
   atLeast,
   type PatienceFlags,
   withPatience,
 } from "./flags.js";
 import type { ModelFlags } from "./model-options.js";
 import { inspectStore, storeArgs } from "./open-store.js";
-import { withTarget, type Target, type TargetFlags } from "./target.js";
+import { withTarget, type Target, type TargetFlags, type TenancyFlags } from "./target.js";
 
-interface InitFlags extends TargetFlags, ModelFlags, PatienceFlags {
+interface InitFlags extends TargetFlags, TenancyFlags, ModelFlags, PatienceFlags {
   readonly dimensions?: number;
   readonly distance?: Metric;
   readonly extensionSchema?: string;
@@ -36,7 +38,7 @@ export function addInit(program: Command, context: CliContext): void {
     .option("--dimensions <number>", "dimensions of the embedding column (default: the embedder's)", atLeast(1))
     .option("--extension-schema <name>", "schema for pgvector, when the database does not have it yet")
     .option("--plan", "print the SQL and change nothing");
-  addJsonFlag(addEmbeddingFlags(addTargetFlags(addDistanceFlag(command))))
+  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addDistanceFlag(command)))))
     .addHelpText(
       "after",
       `
@@ -45,7 +47,8 @@ schema and the application are different roles. The SQL of --plan can be run by 
 
 Examples:
   langchain-pgvector init --database-url postgres://owner@localhost/rag --plan
-  langchain-pgvector init --table articles --embeddings openai:text-embedding-3-small`,
+  langchain-pgvector init --table articles --embeddings openai:text-embedding-3-small
+  langchain-pgvector init --table articles --tenancy rls`,
     )
     .action((flags: InitFlags) => withTarget(context, flags, "never", (target) => init(context, target, flags)));
 }
@@ -70,8 +73,13 @@ async function init(context: CliContext, target: Target, flags: InitFlags): Prom
   };
   const options = resolveOptions(args);
   const model = state.activeModel ?? (await abortable(context.signal, () => newModel(options, embeddings)));
-  const steps = planSchema(state, options.layout, model);
-  if (!plan) await PostgresVectorStore.initialize(embeddings, { ...args, dimensions: model.dimensions });
+  const steps = planSchema(state, options.layout, model, { enableTenancy: true });
+  // Asking for tenancy here is the one way to turn it on for a table that is there without it.
+  if (!plan) {
+    await ensureSchema(new Database(target.pool), options.layout, () => Promise.resolve(model), {
+      enableTenancy: true,
+    });
+  }
   context.out(flags.json ? JSON.stringify({ applied: !plan, steps }) : toText(steps, plan));
 }
 

@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+import { once } from "node:events";
+import { createInterface } from "node:readline/promises";
 import { runCli } from "./program.js";
 
 const interrupted = new AbortController();
@@ -32,7 +34,21 @@ process.exitCode = await runCli(process.argv.slice(2), {
   out: (text) => process.stdout.write(`${text}\n`),
   write: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(`${text}\n`),
+  drained: async () => {
+    if (process.stdout.writableNeedDrain) await once(process.stdout, "drain");
+  },
+  ...(process.stdin.isTTY && { prompt: ask }),
   signal: interrupted.signal,
 });
 
 if (received !== undefined) dieOf(received);
+
+async function ask(question: string): Promise<string> {
+  // On stderr, so that stdout has results only.
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return await terminal.question(question, { signal: interrupted.signal });
+  } finally {
+    terminal.close();
+  }
+}

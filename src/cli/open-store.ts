@@ -10,7 +10,7 @@ import { chooseEmbedder } from "./choose-embedder.js";
 import type { CliContext } from "./context.js";
 import { withPatience, type PatienceFlags } from "./flags.js";
 import { resolveEmbeddings, type ModelFlags } from "./model-options.js";
-import type { Target, TargetFlags } from "./target.js";
+import type { Target, TargetFlags, TenancyFlags } from "./target.js";
 
 export interface OpenCliStoreOptions {
   /** Whether a missing table is made. */
@@ -27,7 +27,7 @@ export interface OpenCliStoreOptions {
 export async function openCliStore(
   context: CliContext,
   target: Target,
-  flags: TargetFlags & ModelFlags & PatienceFlags,
+  flags: TargetFlags & TenancyFlags & ModelFlags & PatienceFlags,
   { create, chat }: OpenCliStoreOptions,
 ): Promise<PostgresVectorStore> {
   const args = storeArgs(target, flags, context);
@@ -59,17 +59,27 @@ export async function inspectStore(
     .connection((session) => inspectSchema(session, layout))
     .catch((error: unknown) => {
       // The line says where the failure was; only the database knows the embedder of an existing store.
-      announce(context, target, resolveEmbeddings(flags, context.env).spec, extra.chat);
+      announce(context, target, resolveEmbeddings(flags, context.env).spec, extra.chat, tenantLabel(args));
       throw error;
     });
   const chosen = chooseEmbedder(state.activeModel, flags, context.env, extra.dimensions);
-  announce(context, target, chosen.spec, extra.chat);
+  announce(context, target, chosen.spec, extra.chat, tenantLabel(args));
   if (chosen.note !== undefined) context.err(chosen.note);
   return { state, chosen };
 }
 
+/** The tenant of the first line: the one of the flags, all of a table with tenancy, else the one that rows then have. */
+function tenantLabel({ tenancy, tenantId }: PostgresVectorStoreArgs): string {
+  if (typeof tenantId === "string") return tenantId;
+  return tenancy === "rls" ? "all" : "default";
+}
+
 /** The store's options that the shared flags stand for. */
-export function storeArgs(target: Target, flags: TargetFlags, context: CliContext): PostgresVectorStoreArgs {
+export function storeArgs(
+  target: Target,
+  flags: TargetFlags & TenancyFlags,
+  context: CliContext,
+): PostgresVectorStoreArgs {
   const { id, content, metadata, embedding } = flags.columns ?? {};
   return {
     pool: target.pool,
@@ -77,6 +87,9 @@ export function storeArgs(target: Target, flags: TargetFlags, context: CliContex
     ...(flags.schema !== undefined && { schemaName: flags.schema }),
     ...(flags.collection !== undefined && { collectionName: flags.collection }),
     ...(flags.collectionTable !== undefined && { collectionTableName: flags.collectionTable }),
+    ...(flags.tenancy !== undefined && { tenancy: flags.tenancy }),
+    ...(flags.tenant !== undefined && { tenancy: "rls" as const, tenantId: flags.tenant }),
+    ...(flags.appRole !== undefined && { appRole: flags.appRole }),
     columns: {
       ...(id !== undefined && { idColumnName: id }),
       ...(content !== undefined && { contentColumnName: content }),

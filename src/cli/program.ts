@@ -4,10 +4,12 @@ import { addAdopt } from "./adopt.js";
 import { addAsk } from "./ask.js";
 import type { CliContext } from "./context.js";
 import { addDemo } from "./demo.js";
+import { addDoctor } from "./doctor.js";
 import { explainError } from "./explain-error.js";
 import { addIngest } from "./ingest.js";
 import { addInit } from "./init.js";
 import { addSearch } from "./search.js";
+import { addTenants } from "./tenants/index.js";
 
 /**
  * Runs one verb.
@@ -44,6 +46,9 @@ function createProgram(context: CliContext): Command {
   program.commandsGroup("Store:");
   addInit(program, context);
   addAdopt(program, context);
+  addTenants(program, context);
+  program.commandsGroup("Operate:");
+  addDoctor(program, context);
   program.addHelpText("after", "\nEvery verb explains itself: langchain-pgvector <verb> --help");
   return program;
 }

@@ -5,12 +5,20 @@ import type { Filter } from "../store/filter/index.js";
 import type { SearchHit } from "../store/postgres-vector-store.js";
 import { abortable } from "./abortable.js";
 import type { CliContext } from "./context.js";
-import { addEmbeddingFlags, addFilterFlag, addJsonFlag, addTargetFlags, atLeast, type PatienceFlags } from "./flags.js";
+import {
+  addEmbeddingFlags,
+  addFilterFlag,
+  addJsonFlag,
+  addTargetFlags,
+  addTenancyFlags,
+  atLeast,
+  type PatienceFlags,
+} from "./flags.js";
 import type { ModelFlags } from "./model-options.js";
 import { openCliStore } from "./open-store.js";
-import { withTarget, type TargetFlags } from "./target.js";
+import { withTarget, type TargetFlags, type TenancyFlags } from "./target.js";
 
-interface SearchFlags extends TargetFlags, ModelFlags, PatienceFlags {
+interface SearchFlags extends TargetFlags, TenancyFlags, ModelFlags, PatienceFlags {
   readonly k: number;
   readonly filter?: Filter;
   readonly json?: boolean;
@@ -24,7 +32,7 @@ export function addSearch(program: Command, context: CliContext): void {
     .description("find the chunks nearest to a text")
     .argument("<query...>", "what to look for")
     .option("-k <number>", "how many chunks", atLeast(1), 5);
-  addJsonFlag(addEmbeddingFlags(addTargetFlags(addFilterFlag(command))))
+  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addFilterFlag(command)))))
     .addHelpText(
       "after",
       `

@@ -18,6 +18,13 @@ export interface TargetFlags {
   readonly collectionTable?: string;
 }
 
+/** The flags about tenants, for the verbs that work for one or decide whether there are any. */
+export interface TenancyFlags {
+  readonly tenancy?: "off" | "rls";
+  readonly tenant?: string;
+  readonly appRole?: string;
+}
+
 /** Where the start verbs keep the embedded database when no server is named. */
 const EMBEDDED_FOLDER = join(".langchain-pgvector", "database");
 

@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { PostgresVectorStore } from "../../src/index.js";
+import type { Diagnosis } from "../../src/ops/doctor.js";
+import type { LeakReport } from "../../src/ops/leak-suite/run.js";
+import { CliFolder, type CliRun } from "../helpers/cli.js";
+import { describeServer, openServerDatabase, type ServerTestDatabase } from "../helpers/database.js";
+import { HashedEmbeddings } from "../helpers/vectors.js";
+
+describeServer("the verb doctor", () => {
+  let database: ServerTestDatabase;
+  let folder: CliFolder;
+
+  beforeAll(async () => {
+    database = await openServerDatabase();
+    folder = new CliFolder();
+    folder.secrets.push(new URL(database.ownerUrl).password);
+    const pool = database.newPool({ connectionString: database.ownerUrl });
+    const embeddings = new HashedEmbeddings();
+    await PostgresVectorStore.initialize(embeddings, { pool, tableName: "secured", tenancy: "rls" });
+    await PostgresVectorStore.initialize(embeddings, { pool, tableName: "plain", appRole: "langchain_pgvector_app" });
+  });
+  afterAll(async () => {
+    folder.remove();
+    await database.close();
+  });
+
+  const run = (url: string, ...args: string[]): Promise<CliRun> =>
+    folder.run(["doctor", ...args], { env: { DATABASE_URL: url } });
+
+  test("is content with a store as the application sees it", async () => {
+    const { code, out, err } = await run(database.appUrl, "--table", "secured");
+    expect(code).toBe(0);
+    expect(err[0]).toMatch(/^database: postgres:.* tenant: all · embedder: none needed$/);
+    expect(out).toMatch(/^ok {7}PostgreSQL \d+\.\d+\nok {7}pgvector \d/);
+    expect(out).toContain("is bound by row-level security");
+    expect(out).toContain('the schema of "secured" is current');
+    expect(out).toContain("tenancy is on; the linter found 0 errors and 0 warnings");
+  });
+
+  test("says that a superuser's calls switch to the app role, which is no error", async () => {
+    const { code, out } = await run(database.url, "--table", "secured");
+    expect(code).toBe(0);
+    expect(out).toMatch(/^warning {2}role .* switch to "langchain_pgvector_app" for each transaction$/m);
+    expect(out).toContain("[connection-bypasses]");
+  });
+
+  test("does not lint without tenancy", async () => {
+    const { code, out } = await run(database.appUrl, "--table", "plain");
+    expect(code).toBe(0);
+    expect(out).toContain("tenancy is off");
+    expect((await run(database.appUrl, "--table", "plain", "--tenancy")).code).toBe(1);
+  });
+
+  test("ends with 1 for errors, and prints the cure", async () => {
+    const owner = database.newPool({ connectionString: database.ownerUrl });
+    await owner.query("create policy anyone on secured using (true)");
+    try {
+      const { code, out, err } = await run(database.appUrl, "--tenancy", "--table", "secured");
+      expect(code).toBe(1);
+      expect(out).toContain('drop policy "anyone" on public.secured;');
+      expect(err.at(-1)).toBe("error: The doctor found 1 error.");
+      const json = await run(database.appUrl, "--table", "secured", "--json");
+      expect(json.code).toBe(1);
+      expect((JSON.parse(json.out) as Diagnosis).findings.map(({ code: found }) => found)).toEqual(["extra-policy"]);
+    } finally {
+      await owner.query("drop policy anyone on secured");
+    }
+  });
+
+  test("reports a table that is not there", async () => {
+    const { code, out } = await run(database.appUrl, "--table", "lost");
+    expect(code).toBe(1);
+    expect(out).toContain('error    there is no table "lost"');
+    expect(out).toContain("npx langchain-pgvector init");
+  });
+
+  test("runs the leak test as the application, with tables that the owner makes", async () => {
+    const args = [
+      "--leak-test",
+      "--operations",
+      "300",
+      "--tenants",
+      "12",
+      "--seed",
+      "5",
+      "--admin-url",
+      database.ownerUrl,
+    ];
+    const { code, out, err } = await run(database.appUrl, ...args);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^300 operations of \d+ kinds by 12 tenants \([\d,]+ calls\), seed 5, /);
+    expect(out).toContain("leaked rows: 0\ncross-tenant writes: 0\nbytes of other tenants in error texts: 0\n");
+    expect(err.some((line) => line.startsWith("300 operations, seed 5"))).toBe(true);
+    const json = await run(database.appUrl, ...args, "--json");
+    expect(JSON.parse(json.out) as LeakReport).toMatchObject({ leakedRows: 0, seed: 5, operations: 300 });
+  });
+
+  test("refuses flags that do not go together, and a run without a database", async () => {
+    expect((await run(database.appUrl, "--operations", "5")).code).toBe(2);
+    expect((await folder.run(["doctor"])).code).toBe(2);
+    expect((await run(database.appUrl, "--leak-test", "--tenants", "1")).code).toBe(2);
+  });
+});
