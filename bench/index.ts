@@ -1,0 +1,43 @@
+import { parseArgs } from "node:util";
+import { table, type Benchmark } from "./harness.js";
+
+/** By the name that `npm run bench -- <name>` takes. */
+const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmark }>>> = {
+  tenancy: () => import("./tenancy.js"),
+  "tenant-delete": () => import("./tenant-delete.js"),
+};
+
+const USAGE = `npm run bench -- <${Object.keys(BENCHMARKS).join("|")}> [--quick] [--rows n] [--dimensions d]\n`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: "boolean" }, rows: { type: "string" }, dimensions: { type: "string" } },
+});
+const name = positionals[0] ?? "";
+const load = Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name] : undefined;
+if (load === undefined || positionals.length !== 1) {
+  process.stderr.write(USAGE);
+  process.exit(2);
+}
+
+const quick = values.quick ?? false;
+const { run } = await load();
+const { machine, figures, bars } = await run({
+  quick,
+  rows: count("rows", values.rows),
+  dimensions: count("dimensions", values.dimensions),
+});
+if (bars.length > 0) {
+  const rows = bars.map(({ ok, ...bar }) => ({ ...bar, ok: ok ? "yes" : "NO" }));
+  table("Bars", rows);
+}
+process.stdout.write(`\n${JSON.stringify({ bench: name, machine, figures, bars })}\n`);
+process.exit(!quick && bars.some(({ ok }) => !ok) ? 1 : 0);
+
+function count(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (Number.isInteger(value) && value > 0) return value;
+  process.stderr.write(`--${option} must be a whole number above 0, got ${JSON.stringify(text)}.\n${USAGE}`);
+  process.exit(2);
+}
