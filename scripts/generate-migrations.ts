@@ -34,9 +34,14 @@ export interface Migration {
 
 export const REGISTRY_SQL = ${JSON.stringify(readFileSync(join(root, "sql/registry.sql"), "utf8"))};
 
+/** Turns row-level security on for one table that has a tenant_id. */
+export const TENANCY_SQL = ${JSON.stringify(readFileSync(join(root, "sql/tenancy.sql"), "utf8"))};
+
 export const CHUNKS_MIGRATIONS: readonly Migration[] = ${folder("chunks")};
 
 export const COLLECTIONS_MIGRATIONS: readonly Migration[] = ${folder("collections")};
+
+export const TENANTS_MIGRATIONS: readonly Migration[] = ${folder("tenants")};
 `;
 
 if (process.argv.includes("--check")) {

@@ -12,6 +12,13 @@ const EXPECTED: Record<string, { args: string[]; prints: string[] }> = {
     args: ["docs", "How much RAM do one million vectors of 1536 dimensions need?"],
     prints: ["need about 15 GB of RAM for the index", "docs/production-guide.md, line "],
   },
+  "http-server.ts": {
+    args: ["--check"],
+    prints: [
+      "60 of 60 concurrent searches found what is their own tenant's, and nothing else",
+      "no tenant: MissingTenantError",
+    ],
+  },
   "lcel-chain.ts": { args: [], prints: ["A kite needs a wind of at least 12 km/h to rise. [1]"] },
 };
 
