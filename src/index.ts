@@ -6,13 +6,37 @@ export { adopt, planAdopt, type AdoptArgs, type AdoptReport } from "./store/adop
 export { OfflineEmbeddings } from "./embeddings/offline.js";
 export { ExtractiveAnswerer } from "./chains/extractive-answerer.js";
 export { PostgresRetriever, type PostgresRetrieverOptions } from "./store/retriever.js";
+export type { CipherContext, ContentCipher } from "./store/content-cipher.js";
+export type { TenantId } from "./store/tenant.js";
+export type { TenantAdmin } from "./store/tenants/admin.js";
+export type { DeletedTenant, DeleteTenantOptions, DeleteTenantProgress } from "./store/tenants/delete.js";
+export type { ExpireTenantsOptions } from "./store/tenants/expire.js";
+export type { ExportOptions } from "./store/tenants/export.js";
+export type {
+  ExportedChunk,
+  ExportedCollection,
+  ExportedModel,
+  ExportEnd,
+  ExportHeader,
+  ExportRecord,
+} from "./store/tenants/export-record.js";
+export type { ImportOptions } from "./store/tenants/import.js";
+export { fromJsonLines, toJsonLine } from "./store/tenants/jsonl.js";
+export type { TenantInfo } from "./store/tenants/list.js";
+export type { LoginOptions, LoginPlan } from "./store/tenants/login.js";
+export type { TenantState } from "./store/tenants/registry.js";
+export { lintTenancy, type Finding, type FindingCode } from "./ops/tenancy-lint.js";
+export { runLeakSuite, type LeakProgress, type LeakReport, type LeakSuiteConfig } from "./ops/leak-suite/run.js";
+export type { LeakFinding } from "./ops/leak-suite/tally.js";
 export type { DeleteParams } from "./store/delete.js";
+export type { ExpireOptions } from "./store/expire.js";
 export type { DocumentFilter, Filter } from "./store/filter/index.js";
 export type { GetParams, StoredChunk } from "./store/get.js";
 export type { HnswConfig } from "./store/hnsw.js";
 export type { Logger } from "./store/logger.js";
 export {
   ConfigurationError,
+  ContentCipherError,
   DatabaseError,
   DimensionMismatchError,
   FilterError,
@@ -21,8 +45,10 @@ export {
   InvalidVectorError,
   LangChainPgvectorError,
   LoadError,
+  MissingTenantError,
   ModelProviderError,
   SchemaDriftError,
   SchemaVersionError,
+  TenantIsolationError,
   UnknownModelError,
 } from "./errors.js";

@@ -26,12 +26,17 @@ export interface StartedContainer {
 }
 
 /** Starts the container, or gives `undefined` within two seconds when no Docker engine answers. */
-export async function startContainer(): Promise<StartedContainer | undefined> {
+export async function startContainer(
+  settings: Readonly<Record<string, string>> = {},
+): Promise<StartedContainer | undefined> {
   if (!(await dockerAnswers())) return undefined;
   const { PostgreSqlContainer } = await import("@testcontainers/postgresql");
   const container = await new PostgreSqlContainer(containerImage)
     .withSharedMemorySize(containerSharedMemory)
-    .withCommand(containerCommand)
+    .withCommand([
+      ...containerCommand,
+      ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
+    ])
     .withCopyFilesToContainer([{ source: settingsPath, target: containerSettingsFile, mode: 0o644 }])
     .withCopyDirectoriesToContainer([{ source: initFolder, target: containerInitFolder }])
     .start();

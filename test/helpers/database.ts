@@ -1,4 +1,4 @@
-import { describe, inject, it } from "vitest";
+import { describe, inject } from "vitest";
 import { openDatabaseOn, openEmbeddedDatabase, type ServerTestDatabase, type TestDatabase } from "./open-database.js";
 
 export type { EmbeddedTestDatabase, ServerTestDatabase, TestDatabase } from "./open-database.js";
@@ -22,15 +22,9 @@ const hasServer = inject("testServer") !== undefined;
 // These make suites and tests, and are none themselves.
 /* oxlint-disable vitest/valid-describe-callback, vitest/valid-title, vitest/expect-expect, vitest/no-disabled-tests */
 const describeWithServer = describe.skipIf(!hasServer);
-const itWithServer = it.skipIf(!hasServer);
 const needsServer = "needs a PostgreSQL server, skipped on the embedded database";
 
 /** A suite that runs on a server only; on the embedded database it shows as skipped, with the reason in its name. */
 export function describeServer(name: string, suite: () => void): void {
   describeWithServer(hasServer ? name : `${name} (${needsServer})`, suite);
-}
-
-/** A single test that runs on a server only. */
-export function itServer(name: string, test: () => Promise<void>, timeoutMs?: number): void {
-  itWithServer(hasServer ? name : `${name} (${needsServer})`, test, timeoutMs);
 }

@@ -14,15 +14,21 @@ export interface NativeServer {
   stop(): Promise<void>;
 }
 
-/** Starts a throw-away cluster on a spare loopback port; `undefined` when no PostgreSQL with pgvector is found. */
-export async function startNativeServer(): Promise<NativeServer | undefined> {
+/**
+ * Starts a throw-away cluster on a spare loopback port; `undefined` when no PostgreSQL with pgvector is found.
+ *
+ * @param settings server settings by name, over those of tests.
+ */
+export async function startNativeServer(
+  settings: Readonly<Record<string, string>> = {},
+): Promise<NativeServer | undefined> {
   const runAs = unprivilegedUser();
   const binaries = findNativeBinaries(runAs);
   if (!binaries) return undefined;
   const folder = mkdtempSync(join(tmpdir(), "langchain-pgvector-test-"));
   const password = randomBytes(16).toString("hex");
   try {
-    initialize(binaries, folder, password, runAs);
+    initialize(binaries, folder, password, runAs, settings);
     return await launch(binaries, folder, password, runAs);
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
@@ -30,7 +36,13 @@ export async function startNativeServer(): Promise<NativeServer | undefined> {
   }
 }
 
-function initialize(binaries: NativeBinaries, folder: string, password: string, runAs: RunAs | undefined): void {
+function initialize(
+  binaries: NativeBinaries,
+  folder: string,
+  password: string,
+  runAs: RunAs | undefined,
+  settings: Readonly<Record<string, string>>,
+): void {
   const passwordFile = join(folder, "password");
   writeFileSync(passwordFile, password, { mode: 0o600 });
   if (runAs) for (const path of [folder, passwordFile]) chownSync(path, runAs.uid, runAs.gid);
@@ -50,7 +62,8 @@ function initialize(binaries: NativeBinaries, folder: string, password: string, 
   if (made.status !== 0) throw new Error(`initdb in ${binaries.bin} failed: ${made.error?.message ?? made.stderr}`);
   writeFileSync(join(folder, "data/langchain-pgvector.conf"), readFileSync(settingsPath));
   if (runAs) chownSync(join(folder, "data/langchain-pgvector.conf"), runAs.uid, runAs.gid);
-  appendFileSync(join(folder, "data/postgresql.conf"), testSettings(binaries));
+  const given = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`);
+  appendFileSync(join(folder, "data/postgresql.conf"), testSettings(binaries) + given.join(""));
 }
 
 /** The project's own settings, with the sizes of a small shared machine and without durability. */
@@ -78,7 +91,7 @@ function testSettings(binaries: NativeBinaries): string {
  * The server lives as long as a pipe from this process: whatever ends us, a kill included, closes the pipe, and the
  * watching shell then stops exactly its own child and removes the data.
  */
-const watch = `
+export const watch = `
 folder=$1; shift
 "$@" >"$folder/server.log" 2>&1 &
 server=$!
@@ -117,7 +130,7 @@ async function launch(
   }
 }
 
-async function stop(shell: ChildProcess): Promise<void> {
+export async function stop(shell: ChildProcess): Promise<void> {
   if (shell.exitCode !== null || shell.signalCode !== null) return;
   shell.ref();
   const ended = new Promise((resolve) => shell.once("exit", resolve));
@@ -125,7 +138,7 @@ async function stop(shell: ChildProcess): Promise<void> {
   await ended;
 }
 
-async function firstLine(shell: ChildProcess): Promise<number> {
+export async function firstLine(shell: ChildProcess): Promise<number> {
   let text = "";
   for await (const chunk of shell.stdout ?? []) {
     text += String(chunk);
@@ -158,7 +171,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-function sparePort(): Promise<number> {
+export function sparePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once("error", reject);

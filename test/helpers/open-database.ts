@@ -34,9 +34,13 @@ export interface EmbeddedTestDatabase {
   close: () => Promise<void>;
 }
 
-/** A fresh database without vitest: for benchmarks, scripts and examples. `close()` also stops a server started for it. */
-export async function openStandaloneDatabase(): Promise<TestDatabase> {
-  const server = await startServer();
+/**
+ * A fresh database without vitest: for benchmarks, scripts and examples. `close()` also stops a server started for it.
+ *
+ * @param settings server settings by name, for a server that is started here.
+ */
+export async function openStandaloneDatabase(settings: Readonly<Record<string, string>> = {}): Promise<TestDatabase> {
+  const server = await startServer(settings);
   if (!server) return openEmbeddedDatabase();
   try {
     const prepared = await prepareServer(server.url);

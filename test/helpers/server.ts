@@ -15,9 +15,10 @@ export interface RunningServer {
  * Finds or starts a PostgreSQL with pgvector, for tests, benchmarks, scripts and examples alike: `TEST_DATABASE_URL`, then
  * a Docker engine, then native binaries. `undefined` when there is none, or when `TEST_DATABASE_ENGINE=embedded`.
  *
+ * @param settings server settings by name, for a server that is started here
  * @throws Error when `TEST_DATABASE_ENGINE=server` and there is none
  */
-export async function startServer(): Promise<RunningServer | undefined> {
+export async function startServer(settings: Readonly<Record<string, string>> = {}): Promise<RunningServer | undefined> {
   const engine = process.env["TEST_DATABASE_ENGINE"];
   if (engine !== undefined && engine !== "" && engine !== "server" && engine !== "embedded") {
     throw new Error(`TEST_DATABASE_ENGINE is "${engine}"; it takes "server" or "embedded".`);
@@ -25,7 +26,7 @@ export async function startServer(): Promise<RunningServer | undefined> {
   if (engine === "embedded") return undefined;
   const given = process.env["TEST_DATABASE_URL"];
   if (given) return { source: "TEST_DATABASE_URL", url: given, stop: async () => {} };
-  const found = (await tryContainer()) ?? (await tryNative());
+  const found = (await tryContainer(settings)) ?? (await tryNative(settings));
   if (!found && engine === "server") throw new Error(`TEST_DATABASE_ENGINE=server, but ${howToGetAServer}`);
   return found;
 }
@@ -34,9 +35,9 @@ export const howToGetAServer =
   "no PostgreSQL with pgvector was found. Set TEST_DATABASE_URL, start Docker, or run scripts/install-postgres.sh " +
   "(Debian) or `brew install pgvector`; POSTGRES_BIN names a folder of binaries.";
 
-async function tryContainer(): Promise<RunningServer | undefined> {
+async function tryContainer(settings: Readonly<Record<string, string>>): Promise<RunningServer | undefined> {
   try {
-    const container = await startContainer();
+    const container = await startContainer(settings);
     return container && { source: "testcontainers", ...container };
   } catch (error) {
     process.stderr.write(`A Docker engine answers, but the container did not start: ${String(error)}\n`);
@@ -44,7 +45,7 @@ async function tryContainer(): Promise<RunningServer | undefined> {
   }
 }
 
-async function tryNative(): Promise<RunningServer | undefined> {
-  const server = await startNativeServer();
+async function tryNative(settings: Readonly<Record<string, string>>): Promise<RunningServer | undefined> {
+  const server = await startNativeServer(settings);
   return server && { source: "native", ...server };
 }

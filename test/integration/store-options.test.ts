@@ -42,6 +42,17 @@ describeServer("PostgresVectorStore", () => {
     return store;
   };
 
+  /** Enough rows that a search by index is the cheaper one. */
+  const fillUp = async (store: PostgresVectorStore): Promise<void> => {
+    await pool.query(
+      `insert into ${store.computedTableName} (tenant_id, collection, id, text, metadata, content_hash, embedding)
+       select 'default', '', 'filler ' || n, 'filler', '{}', '', (
+         select array_agg(random()) from generate_series(1, 8) where n is not null
+       )::${quoted(EXTENSION_SCHEMA)}.vector
+       from generate_series(1, 6000) as n`,
+    );
+  };
+
   const rows = async (text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> =>
     (await pool.query<Record<string, unknown>>(text, values)).rows;
 
@@ -259,6 +270,14 @@ describeServer("PostgresVectorStore", () => {
         expect(await nearest({ distanceStrategy: "innerProduct" })).toEqual(["red apples", -3]);
         expect(await nearest({ distanceStrategy: "euclidean" })).toEqual(["green pears", expect.closeTo(0.5099, 4)]);
         expect((await errorOf(open({ distanceStrategy: "manhattan" as never }))).name).toBe("ConfigurationError");
+        // Without the option a store keeps the metric that it was made for; with another one it says so.
+        const tableName = newTable();
+        expect(await nearest({ tableName, distanceStrategy: "euclidean" })).toEqual(["green pears", expect.anything()]);
+        expect(await nearest({ tableName })).toEqual(["green pears", expect.anything()]);
+        const warn = vi.fn();
+        const logger = { debug: vi.fn(), info: vi.fn(), warn };
+        await open({ tableName, distanceStrategy: "cosine", logger });
+        expect(warn).toHaveBeenCalledWith(expect.stringContaining("made for euclidean distance"));
       },
 
       async scoreNormalization() {
@@ -328,8 +347,10 @@ describeServer("PostgresVectorStore", () => {
           await store.search("red", { k, ...(efSearch !== undefined && { efSearch }) });
           return queries.findLast(({ text }) => text.includes(":search"))?.settings["hnsw.ef_search"];
         };
-        const store = await filled({ pool: recording, efSearch: 77 });
-        expect([await sent(store, 3), await sent(store, 3, 55), await sent(store, 88)]).toEqual(["77", "55", "88"]);
+        const store = await filled({ pool: recording, efSearch: 177 });
+        await fillUp(store);
+        await store.createHnswIndex();
+        expect([await sent(store, 3), await sent(store, 3, 155), await sent(store, 50)]).toEqual(["177", "155", "200"]);
         expect(await sent(await open({ pool: recording, tableName: store.tableName }), 3)).toBe("100");
         expect((await errorOf(open({ efSearch: 1_001 }))).name).toBe("ConfigurationError");
       },
@@ -338,15 +359,15 @@ describeServer("PostgresVectorStore", () => {
         const recording = database.newPool({ max: 1 });
         const queries = recordQueries(recording);
         const store = await filled({ pool: recording, probes: 3 });
+        await fillUp(store);
         await rows(`create index on ${store.computedTableName} using ivfflat
           (embedding ${quoted(EXTENSION_SCHEMA)}.vector_cosine_ops) with (lists = 3)`);
-        expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
+        expect(await store.similaritySearch("red", 9)).toHaveLength(9);
         await store.search("red", { probes: 2, k: 1 });
         const sent = queries
           .filter(({ text }) => text.includes(":search"))
           .map(({ settings }) => settings["ivfflat.probes"]);
-        // The second search is the exact one, since the table has fewer than nine rows.
-        expect(sent).toEqual(["3", undefined, "2"]);
+        expect(sent).toEqual(["3", "2"]);
         expect((await errorOf(open({ probes: 0 }))).name).toBe("ConfigurationError");
       },
 
@@ -369,6 +390,39 @@ describeServer("PostgresVectorStore", () => {
         expect((await errorOf(open({ timeoutMs: 0 }))).name).toBe("ConfigurationError");
       },
 
+      async tenancy() {
+        expect((await errorOf(open({ tenancy: "on" as never }))).name).toBe("ConfigurationError");
+        const store = await open({ tenancy: "rls", tableName: newTable() });
+        expect((await errorOf(store.similaritySearch("red"))).name).toBe("MissingTenantError");
+      },
+
+      async tenantId() {
+        expect((await errorOf(open({ tenantId: "acme" }))).name).toBe("ConfigurationError");
+        const tableName = newTable();
+        const store = await open({ tenancy: "rls", tenantId: "acme", tableName });
+        await store.addDocuments(documents);
+        const other = await open({ tenancy: "rls", tenantId: () => 2, tableName });
+        expect([await store.get(), await other.get()].map(({ length }) => length)).toEqual([documents.length, 0]);
+      },
+
+      async appRole() {
+        const tableName = newTable();
+        const { pool: scoped } = await open({
+          tenancy: "rls",
+          tenantId: "acme",
+          appRole: "store_options_app",
+          tableName,
+        });
+        const reply = await scoped.query("select current_user::text as role");
+        expect(reply.rows).toEqual([{ role: "store_options_app" }]);
+      },
+
+      async contentCipher() {
+        const reverse = (text: string): string => [...text].toReversed().join("");
+        const store = await filled({ contentCipher: { encrypt: reverse, decrypt: reverse } });
+        expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
+      },
+
       async logger() {
         const logger = { debug: vi.fn(), info: vi.fn(), warn: vi.fn() };
         const spy = vi.spyOn(console, "warn");
@@ -386,21 +440,13 @@ describeServer("PostgresVectorStore", () => {
     });
 
     test.each([
-      ["tenancy", "rls"],
-      ["tenantId", "acme"],
-      ["appRole", "app"],
       ["readPool", {}],
       ["replicaConnectionString", "postgres://replica/db"],
-      ["contentCipher", {}],
       ["embedders", {}],
     ])("%s is refused, since ignoring it could open data", async (name, given) => {
       const error = await errorOf(open({ [name]: given }));
       expect(error).toBeInstanceOf(ConfigurationError);
       expect(error.message).toContain(name);
-    });
-
-    test('tenancy: "off" is what this release does', async () => {
-      expect(await (await open({ tenancy: "off" } as PostgresVectorStoreArgs)).get()).toEqual([]);
     });
   });
 

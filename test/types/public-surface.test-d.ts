@@ -40,8 +40,13 @@ declare const documents: Document[];
 // Values of each entry point.
 expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "adopt"
+  | "fromJsonLines"
+  | "lintTenancy"
   | "planAdopt"
+  | "runLeakSuite"
+  | "toJsonLine"
   | "ConfigurationError"
+  | "ContentCipherError"
   | "DatabaseError"
   | "DimensionMismatchError"
   | "ExtractiveAnswerer"
@@ -51,6 +56,7 @@ expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "InvalidVectorError"
   | "LangChainPgvectorError"
   | "LoadError"
+  | "MissingTenantError"
   | "ModelProviderError"
   | "OfflineEmbeddings"
   | "PGVectorStore"
@@ -59,6 +65,7 @@ expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "PostgresVectorStore"
   | "SchemaDriftError"
   | "SchemaVersionError"
+  | "TenantIsolationError"
   | "UnknownModelError"
 >();
 expectTypeOf<keyof typeof chains>().toEqualTypeOf<

@@ -8,6 +8,8 @@ const layout: Layout = {
   schema: undefined,
   table: "chunks",
   collectionsTable: undefined,
+  tenancy: "off",
+  appRole: undefined,
   extensionSchema: undefined,
   columns: { id: "id", content: "text", metadata: "metadata", embedding: "embedding" },
 };
@@ -22,7 +24,14 @@ const model: ModelVersion = {
   storageType: "vector",
 };
 
-const absent: RelationState = { exists: false, revision: undefined, breakingRevision: 0, columns: new Map() };
+const absent: RelationState = {
+  exists: false,
+  rowSecurity: false,
+  granted: true,
+  revision: undefined,
+  breakingRevision: 0,
+  columns: new Map(),
+};
 const relation = (columns: Record<string, string>, more: Partial<RelationState> = {}): RelationState => ({
   ...absent,
   exists: true,
@@ -38,6 +47,8 @@ const empty: SchemaState = {
   schemaExists: true,
   extensionSchemaExists: false,
   registryExists: false,
+  role: { name: "owner", bypasses: false, appRoleExists: false, appRoleBypasses: false, canBecomeAppRole: false },
+  tenants: absent,
   chunks: absent,
   collections: undefined,
   activeModel: undefined,
