@@ -32,7 +32,12 @@ export function distanceOperator(metric: Metric, extensionSchema: string | undef
 
 /** The operator class of an HNSW or IVFFlat index, such as `"public"."vector_cosine_ops"`. */
 export function operatorClass(metric: Metric, storageType: StorageType, extensionSchema: string): string {
-  return `${quoteIdentifier(extensionSchema)}.${quoteIdentifier(`${storageType}_${METRICS[metric].opclass}`)}`;
+  return `${quoteIdentifier(extensionSchema)}.${quoteIdentifier(operatorClassName(metric, storageType))}`;
+}
+
+/** Such as `vector_cosine_ops`. */
+export function operatorClassName(metric: Metric, storageType: StorageType): string {
+  return `${storageType}_${METRICS[metric].opclass}`;
 }
 
 /**
