@@ -1,5 +1,5 @@
 export { PostgresVectorStore, PostgresVectorStore as PGVectorStore } from "./store/postgres-vector-store.js";
-export type { SearchHit, SearchOptions } from "./store/postgres-vector-store.js";
+export type { SearchHit, SearchOptions } from "./store/search-hit.js";
 export type { PostgresVectorStoreArgs, SearchType } from "./store/options.js";
 export { PostgresTranslator } from "./store/self-query-translator.js";
 export { adopt, planAdopt, type AdoptArgs, type AdoptReport } from "./store/adopt/adopt.js";

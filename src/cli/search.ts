@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { citationOf, formatCitation } from "../chains/citation.js";
 import { ConfigurationError } from "../errors.js";
 import type { Filter } from "../store/filter/index.js";
-import type { SearchHit } from "../store/postgres-vector-store.js";
+import type { SearchHit } from "../store/search-hit.js";
 import { abortable } from "./abortable.js";
 import type { CliContext } from "./context.js";
 import {

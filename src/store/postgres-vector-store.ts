@@ -12,9 +12,10 @@ import { orAbort } from "../db/abort.js";
 import { Database } from "../db/database.js";
 import { quoteQualified } from "../db/identifiers.js";
 import { ConfigurationError, IngestError } from "../errors.js";
+import { addRows, checkVectorCount } from "./add-rows.js";
 import { BasePGVectorStore } from "./base-class.js";
 import { getOrCreateCollection } from "./collections.js";
-import { decryptHits, encryptRows } from "./content-cipher.js";
+import { decryptHits } from "./content-cipher.js";
 import { planDelete, type DeleteParams } from "./delete.js";
 import { checkExpiry, expireStore, type ExpireOptions } from "./expire.js";
 import { combineFilters, parseFilter, type Filter } from "./filter/index.js";
@@ -22,57 +23,14 @@ import { getByIds, planGet, type GetParams, type StoredChunk } from "./get.js";
 import { createHnswIndex, type HnswConfig } from "./hnsw.js";
 import { checkMetric, operatorText } from "./metric.js";
 import { checkDimensions, openStore, scopeTo, type OpenStore, type ScopedStore } from "./open.js";
-import {
-  integer,
-  resolveOptions,
-  resolvePool,
-  type PostgresVectorStoreArgs,
-  type ResolvedOptions,
-  type SearchType,
-} from "./options.js";
+import { integer, resolveOptions, resolvePool, type PostgresVectorStoreArgs, type ResolvedOptions } from "./options.js";
 import { PostgresRetriever, type PostgresRetrieverOptions } from "./retriever.js";
 import { toChunkRows } from "./rows.js";
-import { denseSearch, type DenseHit, type DenseSearch } from "./search.js";
+import { checkK, toSearchHit, type SearchHit, type SearchOptions } from "./search-hit.js";
+import { denseSearch, type DenseSearch } from "./search.js";
 import { StorePool } from "./store-pool.js";
 import { toTenantId } from "./tenant.js";
 import { TenantAdmin } from "./tenants/admin.js";
-import { upsertChunks } from "./upsert.js";
-import { checkVector } from "./vectors.js";
-
-/** Options of one {@link PostgresVectorStore.search}. */
-export interface SearchOptions {
-  /** @defaultValue 4 */
-  k?: number | undefined;
-  /** Combined with the store's own filter. */
-  filter?: Filter | undefined;
-  /** @defaultValue the store's */
-  searchType?: SearchType;
-  /** Candidates of an HNSW scan, 1 to 1,000; raised to `k` when that is more. @defaultValue the store's, 100 */
-  efSearch?: number;
-  /** Lists that an IVFFlat scan visits. */
-  probes?: number;
-  /** Whether hits carry their vectors. @defaultValue false */
-  includeEmbeddings?: boolean;
-  /** Cancels the search on the server. */
-  signal?: AbortSignal;
-  /** Upper bound on the server's time, in milliseconds. */
-  timeoutMs?: number;
-}
-
-/** One result of {@link PostgresVectorStore.search}. */
-export interface SearchHit {
-  document: Document;
-  /** Higher is better. For a similarity search it is the similarity. */
-  score: number;
-  /** Higher is better. */
-  similarity?: number;
-  /** Lower is better; in the store's metric. */
-  distance?: number;
-  /** Place in the dense ranking, from 1, and the distance there. */
-  dense?: { rank: number; distance: number };
-  /** `length === dimensions`; with `includeEmbeddings`. */
-  embedding?: number[];
-}
 
 /**
  * LangChain's `PGVectorStore` for production: swap the import and keep the code. Any text can be an id, adds are atomic
@@ -234,7 +192,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
     options?: { ids?: string[] },
   ): Promise<void & string[]> {
     const rows = toChunkRows(documents, options?.ids);
-    if (vectors.length !== rows.length) throw vectorCountError(vectors.length, rows.length);
+    checkVectorCount(vectors.length, rows.length);
     if (rows.length === 0) return asAdded([]);
     return asAdded(await addRows(await this.#scoped(), rows, vectors));
   }
@@ -479,36 +437,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
   }
 }
 
-async function addRows(
-  store: ScopedStore,
-  rows: ReturnType<typeof toChunkRows>,
-  vectors: readonly ArrayLike<number>[],
-): Promise<string[]> {
-  if (vectors.length !== rows.length) throw vectorCountError(vectors.length, rows.length);
-  const embedded = rows.map((row, index) => {
-    const vector = vectors[index]!;
-    const label = (): string => `Vector ${index} (id ${JSON.stringify(row.id)})`;
-    checkVector(vector, store.model, store.options.metric, label);
-    return { ...row, vector };
-  });
-  await upsertChunks(store, await encryptRows(store.options.contentCipher, store.tenant, embedded));
-  return rows.map((row) => row.id);
-}
-
-function vectorCountError(vectors: number, documents: number): IngestError {
-  return new IngestError(`${vectors} vectors came for ${documents} documents; there must be one for each.`);
-}
-
 /** LangChain declares adds as returning nothing here and ids there; ids satisfy both. */
 function asAdded(ids: string[]): void & string[] {
   return ids as void & string[];
-}
-
-function toSearchHit(hit: DenseHit, index: number): SearchHit {
-  const { distance, similarity } = hit;
-  return { ...hit, score: similarity, dense: { rank: index + 1, distance } };
-}
-
-function checkK(k: number, name = "k"): number {
-  return integer(name, k, 0, 1_000_000)!;
 }

@@ -1,0 +1,50 @@
+import type { Document } from "@langchain/core/documents";
+import type { Filter } from "./filter/index.js";
+import { integer, type SearchType } from "./options.js";
+import type { DenseHit } from "./search.js";
+
+/** Options of one `store.search`. */
+export interface SearchOptions {
+  /** @defaultValue 4 */
+  k?: number | undefined;
+  /** Combined with the store's own filter. */
+  filter?: Filter | undefined;
+  /** @defaultValue the store's */
+  searchType?: SearchType;
+  /** Candidates of an HNSW scan, 1 to 1,000; raised to `k` when that is more. @defaultValue the store's, 100 */
+  efSearch?: number;
+  /** Lists that an IVFFlat scan visits. */
+  probes?: number;
+  /** Whether hits carry their vectors. @defaultValue false */
+  includeEmbeddings?: boolean;
+  /** Cancels the search on the server. */
+  signal?: AbortSignal;
+  /** Upper bound on the server's time, in milliseconds. */
+  timeoutMs?: number;
+}
+
+/** One result of `store.search`. */
+export interface SearchHit {
+  document: Document;
+  /** Higher is better. For a similarity search it is the similarity. */
+  score: number;
+  /** Higher is better. */
+  similarity?: number;
+  /** Lower is better; in the store's metric. */
+  distance?: number;
+  /** Place in the dense ranking, from 1, and the distance there. */
+  dense?: { rank: number; distance: number };
+  /** `length === dimensions`; with `includeEmbeddings`. */
+  embedding?: number[];
+}
+
+/** A row found by vector as a search reports it; `index` counts from 0, best first. */
+export function toSearchHit(hit: DenseHit, index: number): SearchHit {
+  const { distance, similarity } = hit;
+  return { ...hit, score: similarity, dense: { rank: index + 1, distance } };
+}
+
+/** @throws ConfigurationError unless `k` is a whole number that can be served. */
+export function checkK(k: number, name = "k"): number {
+  return integer(name, k, 0, 1_000_000)!;
+}
