@@ -98,7 +98,8 @@ export interface Competitor {
 }
 
 /**
- * Runs all competitors in turns, each turn in another order.
+ * Runs all competitors in turns. Each turn starts with another, and every second one goes backwards: whoever comes right
+ * after a competitor that read the same rows finds them in the processor's caches.
  *
  * @returns milliseconds of each competitor's `turns` runs, by name; the first `warmUp` turns are not among them.
  */
@@ -109,7 +110,8 @@ export async function interleave(
   const samples = new Map(competitors.map(({ name }) => [name, [] as number[]]));
   for (let turn = 0; turn < warmUp + turns; turn += 1) {
     for (let step = 0; step < competitors.length; step += 1) {
-      const { name, prepare, run } = competitors[(turn + step) % competitors.length]!;
+      const place = (turn + step) % competitors.length;
+      const { name, prepare, run } = competitors[turn % 2 === 0 ? place : competitors.length - 1 - place]!;
       await prepare?.(turn);
       const milliseconds = await timed(() => run(turn));
       if (turn >= warmUp) samples.get(name)!.push(milliseconds);

@@ -54,6 +54,6 @@ async function deleteWhere(store: ScopedStore, condition: Sql): Promise<number> 
     });
     return rowCount ?? 0;
   });
-  store.memory.forgetTenant(store.tenant);
+  store.memory.noteRows(store.tenant, deleted);
   return deleted;
 }

@@ -71,6 +71,7 @@ export async function expireStore(store: ScopedStore, expiry: Expiry, options: E
   let deleted = 0;
   for await (const count of expireChunks(store, expiry, store.settings, signal)) {
     deleted += count;
+    store.memory.noteRows(store.tenant, count);
     onProgress?.(deleted);
   }
   if (deleted === 0) return 0;

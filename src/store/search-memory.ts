@@ -1,6 +1,9 @@
 import { ExpiringCache } from "./expiring-cache.js";
 
 /** A valid vector index that searches of the store can use. */
+/** So many rows in one call may make another way of searching the cheaper one. */
+const MANY_ROWS = 100;
+
 export interface VectorIndex {
   /** Oid of the table or partition that it is on. */
   readonly relation: number;
@@ -19,7 +22,7 @@ export interface TenantFacts {
 
 /** An index is built or dropped seldom, but everyone's searches should soon know. */
 const INDEX_LIFE_MS = 60_000;
-/** Writes of this process are noticed at once, those of others by a search that takes long. */
+/** Large writes of this process are noticed at once, the others by a search that takes long. */
 const ROWS_LIFE_MS = 600_000;
 /** An exact search that took longer than this may have met a tenant that is no longer small. */
 const SLOW_MS = 50;
@@ -52,9 +55,12 @@ export class SearchMemory {
     if (milliseconds > SLOW_MS) this.#tenants.expire(tenant, SLOW_LIFE_MS);
   }
 
-  /** To be called when the rows of a tenant have changed. */
-  forgetTenant(tenant: string): void {
-    this.#tenants.delete(tenant);
+  /**
+   * To be called when rows of a tenant were written or deleted. A few change nothing about what is cheaper, and counting
+   * anew after each of them would cost more than it tells.
+   */
+  noteRows(tenant: string, count: number): void {
+    if (count >= MANY_ROWS) this.#tenants.delete(tenant);
   }
 
   /** To be called when an index has been built or dropped. */

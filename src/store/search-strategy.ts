@@ -29,8 +29,8 @@ export type SearchStrategy =
 export const MAX_EF_SEARCH = 1_000;
 
 /**
- * How many of the tenant's matching rows an index scan should come by before it may stop, for each one wanted. With just
- * enough (1) recall@10 was 0.96 to 0.98 for shares of 0.1 to 4 %, with four times as many above 0.99.
+ * How many of the tenant's matching rows an index scan should come by before it may stop, for each one wanted. With about
+ * one, recall@10 was 0.96 to 0.98; with about four, 1.0. See docs/decisions/0007-search-strategy.md.
  */
 const CANDIDATES_PER_HIT = 4;
 

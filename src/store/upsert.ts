@@ -30,6 +30,7 @@ export async function upsertChunks(store: ScopedStore, rows: readonly EmbeddedRo
   await store.database.transaction(store.settings, upsert).catch(async (error: unknown) => {
     throw await explainRefusal(store, error);
   });
+  store.memory.noteRows(store.tenant, rows.length);
 }
 
 /** Lists the tenant among those of the store, in the same statement as its rows. */

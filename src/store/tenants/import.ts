@@ -51,6 +51,7 @@ export async function importTenant(
     const chunks = batch;
     batch = [];
     await write(store, (session) => upsertChunks(store, session, chunks));
+    store.memory.noteRows(store.tenant, chunks.length);
     stored += chunks.length;
     options.onProgress?.(stored);
   };
