@@ -1,12 +1,16 @@
 import { createHash } from "node:crypto";
 import sql, { raw } from "sql-template-tag";
 import type { Session } from "../db/database.js";
-import { qualified, quoteIdentifier, quoteQualified } from "../db/identifiers.js";
+import { qualified, quoteIdentifier, quoteLiteral, quoteQualified } from "../db/identifiers.js";
 import { ConfigurationError, DimensionMismatchError, IndexBuildError } from "../errors.js";
-import type { StorageType } from "../schema/layout.js";
+import { applySteps } from "../schema/apply.js";
+import { FIXED_COLUMNS, type StorageType } from "../schema/layout.js";
+import { formatIndexNote } from "./index-note.js";
+import { measureEfSearch } from "./measure-recall.js";
 import { operatorClass } from "./metric.js";
 import type { OpenStore } from "./open.js";
 import { integer } from "./options.js";
+import { toTenantId } from "./tenant.js";
 
 export interface HnswConfig {
   /** Must be those of the embedding column when given. */
@@ -19,33 +23,55 @@ export interface HnswConfig {
   distanceFunction?: string;
   /** Put in front of the index's name. */
   namespace?: string;
+  /** Indexes the rows of this tenant alone; for one that is large, or whose searches matter more than others'. */
+  tenantId?: string | number;
+  /**
+   * The recall@10 that searches are to reach, above 0 and at most 1. After the build it is measured how many candidates
+   * that takes, for some 15 seconds at most, and searches without an `efSearch` use as many. `false` leaves it at 100.
+   * @defaultValue 0.99
+   */
+  targetRecall?: number | false;
 }
 
 /** Dimensions that pgvector's HNSW can index for each type. */
 const MAX_DIMENSIONS: Record<StorageType, number> = { vector: 2_000, halfvec: 4_000 };
 
 /**
- * Builds an HNSW index on the embedding column with `create index concurrently`, so that reads and writes go on. Does
- * nothing when the index is there; replaces the invalid remains of an interrupted build.
+ * Builds an HNSW index on the embedding column with `create index concurrently`, so that reads and writes go on, and
+ * measures how many candidates its searches need. Does nothing when the index is there; replaces the invalid remains of
+ * an interrupted build.
  *
  * @throws IndexBuildError when the build fails (its remains are removed), when the column has more dimensions than
  * HNSW can index, or when another relation has the index's name.
  */
 export async function createHnswIndex(store: OpenStore, config: HnswConfig): Promise<void> {
-  const { m, efConstruction } = checkConfig(store, config);
+  const checked = checkConfig(store, config);
+  const name = indexName(config.namespace, store.options.layout.table, store.model.column, checked.tenant);
+  if (!(await build(store, name, checked))) return;
+  store.memory.forgetIndexes();
+  if (checked.targetRecall === undefined) return;
+  // The index is there and serves; without the figure it does so with the default.
+  await noteRecall(store, name, checked.targetRecall, checked.tenant).catch((error: unknown) => {
+    store.options.logger.warn(`langchain-pgvector: the recall of ${name} was not measured: ${String(error)}`);
+  });
+}
+
+/** @returns whether it had to be built. */
+async function build(store: OpenStore, name: string, config: CheckedConfig): Promise<boolean> {
+  const { m, efConstruction, tenant } = config;
   const { table } = store.options.layout;
-  const name = indexName(config.namespace, table, store.model.column);
+  const rows = tenant === undefined ? "" : ` where ${FIXED_COLUMNS.tenant} = ${quoteLiteral(tenant)}`;
   const opclass = operatorClass(store.options.metric, store.model.storageType, store.server.vector.schema);
-  await store.database.connection(async (session) => {
+  return store.database.connection(async (session) => {
     const existing = await findIndex(session, store, name);
-    if (existing === "valid") return;
+    if (existing === "valid") return false;
     if (existing === "invalid") await dropIndex(session, store, name);
     try {
       await session.execute({
         name: "create-index",
-        sql: sql`create index concurrently ${raw(quoteIdentifier(name))} on ${store.table} using hnsw (${store.columns.embedding} ${raw(opclass)}) with (m = ${raw(String(m))}, ef_construction = ${raw(String(efConstruction))})`,
+        sql: sql`create index concurrently ${raw(quoteIdentifier(name))} on ${store.table} using hnsw (${store.columns.embedding} ${raw(opclass)}) with (m = ${raw(String(m))}, ef_construction = ${raw(String(efConstruction))})${raw(rows)}`,
       });
-      store.memory.forgetIndexes();
+      return true;
     } catch (cause) {
       // What is left of a failed build slows every write and serves no search.
       if ((await findIndex(session, store, name).catch(() => "absent")) === "invalid") {
@@ -54,17 +80,36 @@ export async function createHnswIndex(store: OpenStore, config: HnswConfig): Pro
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new IndexBuildError(
         `The index ${JSON.stringify(name)} on ${JSON.stringify(table)} was not built: ${reason}`,
-        {
-          cause,
-        },
+        { cause },
       );
     }
   });
 }
 
+async function noteRecall(store: OpenStore, name: string, target: number, tenant: string | undefined): Promise<void> {
+  const note = await measureEfSearch(store, name, target, tenant);
+  if (note === undefined) return;
+  const { efSearch, recall } = note;
+  if (recall < target) {
+    store.options.logger.warn(
+      `langchain-pgvector: searches by ${name} reach a recall of ${recall.toFixed(3)} with ${efSearch} candidates, not ` +
+        `${target}. Build it anew with a larger m or efConstruction.`,
+    );
+  }
+  const comment = `comment on index ${quoteQualified(store.schema, name)} is ${quoteLiteral(formatIndexNote(note))};\n`;
+  await applySteps(store.database, [{ name: "note-recall", sql: comment }]);
+  store.memory.forgetIndexes();
+}
+
 /** The name of an HNSW index; a long one is cut and told apart by a hash of the whole. */
-export function indexName(namespace: string | undefined, table: string, column: string): string {
-  const full = `${namespace === undefined || namespace === "" ? "" : `${namespace}_`}${table}_${column}_hnsw_idx`;
+export function indexName(
+  namespace: string | undefined,
+  table: string,
+  column: string,
+  tenant: string | undefined,
+): string {
+  const parts = [...(namespace ? [namespace] : []), table, column, ...(tenant === undefined ? [] : [tenant])];
+  const full = `${parts.join("_")}_hnsw_idx`;
   if (Buffer.byteLength(full) <= 63) return full;
   const hash = createHash("sha256").update(full).digest("hex").slice(0, 12);
   let head = full;
@@ -72,7 +117,14 @@ export function indexName(namespace: string | undefined, table: string, column: 
   return `${head.toWellFormed()}_${hash}`;
 }
 
-function checkConfig(store: OpenStore, config: HnswConfig): { m: number; efConstruction: number } {
+interface CheckedConfig {
+  readonly m: number;
+  readonly efConstruction: number;
+  readonly tenant: string | undefined;
+  readonly targetRecall: number | undefined;
+}
+
+function checkConfig(store: OpenStore, config: HnswConfig): CheckedConfig {
   const { model, options } = store;
   const limit = MAX_DIMENSIONS[model.storageType];
   if (config.dimensions !== undefined && config.dimensions !== model.dimensions) {
@@ -104,7 +156,19 @@ function checkConfig(store: OpenStore, config: HnswConfig): { m: number; efConst
   if (efConstruction < 2 * m) {
     throw new ConfigurationError(`efConstruction is ${efConstruction}; it must be at least 2 * m = ${2 * m}.`);
   }
-  return { m, efConstruction };
+  const { targetRecall = 0.99, tenantId } = config;
+  if (targetRecall !== false && !(targetRecall > 0 && targetRecall <= 1)) {
+    throw new ConfigurationError(`targetRecall must be false or above 0 and at most 1, got ${targetRecall}.`);
+  }
+  if (tenantId !== undefined && options.layout.tenancy === "off") {
+    throw new ConfigurationError('tenantId needs tenancy: "rls"; leave it out for an index on all rows.');
+  }
+  return {
+    m,
+    efConstruction,
+    tenant: tenantId === undefined ? undefined : toTenantId(tenantId),
+    targetRecall: targetRecall === false ? undefined : targetRecall,
+  };
 }
 
 async function findIndex(session: Session, store: OpenStore, name: string): Promise<"absent" | "valid" | "invalid"> {

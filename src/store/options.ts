@@ -60,7 +60,10 @@ export interface PostgresVectorStoreArgs extends Omit<PGVectorStoreArgs, "filter
   contentCipher?: ContentCipher;
   /** @defaultValue `"similarity"` */
   searchType?: SearchType;
-  /** Candidates that an HNSW scan keeps while it searches, 1 to 1,000. @defaultValue 100 */
+  /**
+   * Candidates that an HNSW scan keeps while it searches, 1 to 1,000.
+   * @defaultValue what `createHnswIndex` measured to be enough for a recall of 0.99, else 100
+   */
   efSearch?: number;
   /** Lists that an IVFFlat scan visits. @defaultValue the server's */
   probes?: number;
@@ -87,7 +90,7 @@ export interface ResolvedOptions {
   readonly chunkSize: number;
   readonly scoreNormalization: "distance" | "similarity";
   readonly skipInitializationCheck: boolean;
-  readonly efSearch: number;
+  readonly efSearch: number | undefined;
   readonly probes: number | undefined;
   readonly timeoutMs: number | undefined;
   readonly contentCipher: ContentCipher | undefined;
@@ -135,7 +138,7 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
     chunkSize: integer("chunkSize", args.chunkSize, 1, 100_000) ?? 500,
     scoreNormalization: oneOf("scoreNormalization", args.scoreNormalization, ["distance", "similarity"]) ?? "distance",
     skipInitializationCheck: args.skipInitializationCheck ?? false,
-    efSearch: integer("efSearch", args.efSearch, 1, 1_000) ?? 100,
+    efSearch: integer("efSearch", args.efSearch, 1, 1_000),
     probes: integer("probes", args.probes, 1, 32_768),
     timeoutMs: integer("timeoutMs", args.timeoutMs, 1, 2_147_483_647),
     contentCipher: checkCipher(args.contentCipher),

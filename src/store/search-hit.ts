@@ -11,7 +11,7 @@ export interface SearchOptions {
   filter?: Filter | undefined;
   /** @defaultValue the store's */
   searchType?: SearchType;
-  /** Candidates of an HNSW scan, 1 to 1,000; raised to `k` when that is more. @defaultValue the store's, 100 */
+  /** Candidates of an HNSW scan, 1 to 1,000; raised to `k` when that is more. @defaultValue the store's */
   efSearch?: number;
   /** Lists that an IVFFlat scan visits. */
   probes?: number;
@@ -40,8 +40,9 @@ export interface SearchHit {
 
 /** A row found by vector as a search reports it; `index` counts from 0, best first. */
 export function toSearchHit(hit: DenseHit, index: number): SearchHit {
-  const { distance, similarity } = hit;
-  return { ...hit, score: similarity, dense: { rank: index + 1, distance } };
+  const { document, distance, similarity, embedding } = hit;
+  const dense = { rank: index + 1, distance };
+  return { document, score: similarity, similarity, distance, dense, ...(embedding !== undefined && { embedding }) };
 }
 
 /** @throws ConfigurationError unless `k` is a whole number that can be served. */

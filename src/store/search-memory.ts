@@ -1,16 +1,19 @@
 import { ExpiringCache } from "./expiring-cache.js";
 
-/** A valid vector index that searches of the store can use. */
 /** So many rows in one call may make another way of searching the cheaper one. */
 const MANY_ROWS = 100;
 
+/** A valid vector index that searches of the store can use. */
 export interface VectorIndex {
+  readonly name: string;
   /** Oid of the table or partition that it is on. */
   readonly relation: number;
   /** Estimated from its size, which unlike statistics is never out of date. */
   readonly entries: number;
   /** Of a partial index, as Postgres prints it. */
   readonly predicate: string | null;
+  /** Candidates with which it was measured to reach its recall; see `index-note.ts`. */
+  readonly efSearch: number | undefined;
 }
 
 /** What searches need to know of one tenant. */

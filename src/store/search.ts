@@ -18,7 +18,8 @@ export interface DenseSearch {
   /** Combined with the store's own filter by the caller. */
   readonly filter: FilterNode | undefined;
   readonly includeEmbeddings: boolean;
-  readonly efSearch: number;
+  /** At least so many candidates; when it is not said, as many as the index is known to need. */
+  readonly efSearch: number | undefined;
   readonly probes: number | undefined;
   readonly timeoutMs: number | undefined;
   readonly signal: AbortSignal | undefined;
@@ -40,36 +41,49 @@ const ITERATIVE_SCAN_VERSION = [0, 8] as const;
 
 /**
  * The `k` rows nearest to a vector, nearest first. One statement, one round trip, exact or by index as the tenant's size
- * and the filter make it cheaper; when an index scan comes back short, because a filter removed what it had found, an
- * exact search in the same call makes up for it.
+ * and the filter make it cheaper; when an index scan met too few rows to be trusted, an exact search in the same call
+ * makes up for it.
  */
 export async function denseSearch(store: ScopedStore, search: DenseSearch): Promise<DenseHit[]> {
   checkVector(search.vector, store.model, store.options.metric, () => "The query vector");
   const { signal } = search;
   const started = performance.now();
-  const scan = { probes: search.probes, iterative: hasIterativeScan(store.server.vector.version) };
-  const run = async (strategy: SearchStrategy): Promise<DenseHit[]> => {
-    const elapsed = Math.floor(performance.now() - started);
-    const timeoutMs = search.timeoutMs === undefined ? undefined : Math.max(1, search.timeoutMs - elapsed);
-    const settings = { ...store.settings, ...strategySettings(strategy, scan) };
-    const { rows } = await store.database
-      .execute(
-        { name: "search", sql: searchSql(store, search, strategy) },
-        { settings, signal, timeoutMs, prepare: true },
-      )
-      .catch((error: unknown) => {
-        throw regexFilterError(error, search.filter) ?? error;
-      });
-    return rows.map((row) => toHit(row as unknown as SearchRow, store));
-  };
   const strategy = await orAbort(planSearch(store, search), signal);
   const begun = performance.now();
-  const hits = await run(strategy);
+  const found = await runSearch(store, search, strategy, started);
   if (strategy.kind === "exact") store.memory.noteTime(store.tenant, performance.now() - begun);
   // Advice must not cost the caller the rows that are already here.
   await adviseIndex(store).catch(() => undefined);
-  if (hits.length >= search.k || strategy.kind === "exact") return hits;
-  return run({ kind: "exact" });
+  if (strategy.kind === "exact" || found.met >= strategy.enough) return found.hits;
+  return (await runSearch(store, search, { kind: "exact" }, started)).hits;
+}
+
+/**
+ * One search in a given way.
+ *
+ * @param started when the call began, by `performance.now()`: `timeoutMs` is for all of it.
+ * @returns the hits, and how many rows the scan met.
+ */
+export async function runSearch(
+  store: ScopedStore,
+  search: DenseSearch,
+  strategy: SearchStrategy,
+  started = performance.now(),
+): Promise<{ readonly hits: DenseHit[]; readonly met: number }> {
+  const scan = { probes: search.probes, iterative: hasIterativeScan(store.server.vector.version) };
+  const elapsed = Math.floor(performance.now() - started);
+  const timeoutMs = search.timeoutMs === undefined ? undefined : Math.max(1, search.timeoutMs - elapsed);
+  const settings = { ...store.settings, ...strategySettings(strategy, scan) };
+  const { rows } = await store.database
+    .execute(
+      { name: "search", sql: searchSql(store, search, strategy) },
+      { settings, signal: search.signal, timeoutMs, prepare: true },
+    )
+    .catch((error: unknown) => {
+      throw regexFilterError(error, search.filter) ?? error;
+    });
+  const found = rows as unknown as SearchRow[];
+  return { hits: found.map((row) => toHit(row, store)), met: found[0]?.met ?? found.length };
 }
 
 function searchSql(store: ScopedStore, search: DenseSearch, strategy: SearchStrategy): Sql {
@@ -77,6 +91,7 @@ function searchSql(store: ScopedStore, search: DenseSearch, strategy: SearchStra
   const operator = distanceOperator(store.options.metric, store.server.vector.schema);
   const distance = sql`${embedding} ${operator} ${asEmbedding(store, sql`${new VectorParameter(search.vector)}`)}`;
   const filter = search.filter === undefined ? empty : sql` and ${compileFilter(search.filter, store.columns)}`;
+  const counted = strategy.kind === "index" && strategy.enough > search.k;
   // The order must be the bare distance, or no index can serve it; by name, so that the vector travels once. A relaxed
   // scan is sorted again outside, and rows without a direction (NaN) are dropped there, where they cannot change the plan.
   return sql`
@@ -88,7 +103,8 @@ function searchSql(store: ScopedStore, search: DenseSearch, strategy: SearchStra
       order by distance
       limit ${strategy.kind === "exact" ? search.k : strategy.fetch}::int8
     )
-    select * from nearest where distance <> 'NaN' order by distance, id limit ${search.k}::int8`;
+    select *${counted ? sql`, (count(*) over ())::int4 as met` : empty}
+    from nearest where distance <> 'NaN' order by distance, id limit ${search.k}::int8`;
 }
 
 /** The embedding in pgvector's binary form, as base64: half the bytes of its text form and no numbers to parse. */
@@ -111,13 +127,14 @@ interface SearchRow {
   metadata: Record<string, unknown>;
   embedding?: string;
   distance: number;
+  met?: number;
 }
 
 function toHit(row: SearchRow, store: ScopedStore): DenseHit {
-  return {
-    document: new Document({ id: row.id, pageContent: row.content, metadata: row.metadata }),
-    distance: row.distance,
-    similarity: similarityOf(row.distance, store.options.metric),
-    ...(row.embedding !== undefined && { embedding: decodeVector(row.embedding) }),
-  };
+  const { id, content, metadata, embedding, distance } = row;
+  const document = new Document({ id, pageContent: content, metadata });
+  const similarity = similarityOf(distance, store.options.metric);
+  return embedding === undefined
+    ? { document, distance, similarity }
+    : { document, distance, similarity, embedding: decodeVector(embedding) };
 }

@@ -349,7 +349,7 @@ describeServer("PostgresVectorStore", () => {
         };
         const store = await filled({ pool: recording, efSearch: 177 });
         await fillUp(store);
-        await store.createHnswIndex();
+        await store.createHnswIndex({ targetRecall: false });
         expect([await sent(store, 3), await sent(store, 3, 155), await sent(store, 50)]).toEqual(["177", "155", "200"]);
         expect(await sent(await open({ pool: recording, tableName: store.tableName }), 3)).toBe("100");
         expect((await errorOf(open({ efSearch: 1_001 }))).name).toBe("ConfigurationError");
