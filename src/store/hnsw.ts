@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
 import sql, { raw } from "sql-template-tag";
 import type { Session } from "../db/database.js";
-import { qualified, quoteIdentifier, quoteQualified } from "../db/identifiers.js";
+import { qualified, quoteIdentifier, quoteQualified, shortenName } from "../db/identifiers.js";
 import { ConfigurationError, DimensionMismatchError, IndexBuildError } from "../errors.js";
 import type { StorageType } from "../schema/layout.js";
 import { operatorClass } from "./metric.js";
@@ -62,14 +61,11 @@ export async function createHnswIndex(store: OpenStore, config: HnswConfig): Pro
   });
 }
 
-/** The name of an HNSW index; a long one is cut and told apart by a hash of the whole. */
+/** The name of an HNSW index. */
 export function indexName(namespace: string | undefined, table: string, column: string): string {
-  const full = `${namespace === undefined || namespace === "" ? "" : `${namespace}_`}${table}_${column}_hnsw_idx`;
-  if (Buffer.byteLength(full) <= 63) return full;
-  const hash = createHash("sha256").update(full).digest("hex").slice(0, 12);
-  let head = full;
-  while (Buffer.byteLength(head) > 63 - hash.length - 1) head = head.slice(0, -1);
-  return `${head.toWellFormed()}_${hash}`;
+  return shortenName(
+    `${namespace === undefined || namespace === "" ? "" : `${namespace}_`}${table}_${column}_hnsw_idx`,
+  );
 }
 
 function checkConfig(store: OpenStore, config: HnswConfig): { m: number; efConstruction: number } {
