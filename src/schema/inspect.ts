@@ -207,8 +207,8 @@ function relationFacts(table: string, appRole: string | undefined): Sql {
 function sizeFacts(layout: Layout): Sql {
   const wanted = new TextArrayParameter(layout.promotedKeys.map(({ column }) => column));
   return sql`(
-    select jsonb_build_object('rows', sum(pg_relation_size(p.relid)), 'total', sum(pg_total_relation_size(p.relid)))
-    from relations r cross join lateral pg_partition_tree(r.oid::regclass) p
+    select jsonb_build_object('rows', sum(pg_relation_size(p.oid)), 'total', sum(pg_total_relation_size(p.oid)))
+    from relations r cross join lateral (select r.oid union select relid from pg_partition_tree(r.oid::regclass)) p
     where r.relname = ${layout.table}::text and not ${wanted}::text[] <@ array(
       select a.attname::text from pg_attribute a where a.attrelid = r.oid and not a.attisdropped)
     having count(*) > 0
