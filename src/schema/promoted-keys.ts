@@ -120,16 +120,21 @@ export function addColumnClauses(metadata: string, keys: readonly PromotedKey[])
   );
 }
 
+/** SQL that indexes the column of a key within a tenant and a collection. */
+export function indexColumnSql({ schema, table }: PromotionTarget, { column }: PromotedKey): string {
+  const index = quoteIdentifier(shortenName(`${table}_${column}_idx`));
+  return `create index ${index} on ${quoteQualified(schema, table)} (tenant_id, collection, ${quoteIdentifier(column)});`;
+}
+
 /** SQL that records the keys of columns that are there, and indexes them. */
-export function indexColumnsSql({ schema, table }: PromotionTarget, keys: readonly PromotedKey[]): string {
-  const on = quoteQualified(schema, table);
+export function recordColumnsSql(target: PromotionTarget, keys: readonly PromotedKey[]): string {
+  const table = quoteQualified(target.schema, target.table);
   return keys
     .map((promoted) => {
-      const column = quoteIdentifier(promoted.column);
-      const index = quoteIdentifier(shortenName(`${table}_${promoted.column}_idx`));
+      const comment = quoteLiteral(toComment(promoted));
       return (
-        `comment on column ${on}.${column} is ${quoteLiteral(toComment(promoted))};\n` +
-        `create index ${index} on ${on} (tenant_id, collection, ${column});\n`
+        `comment on column ${table}.${quoteIdentifier(promoted.column)} is ${comment};\n` +
+        `${indexColumnSql(target, promoted)}\n`
       );
     })
     .join("");
@@ -139,7 +144,7 @@ export function indexColumnsSql({ schema, table }: PromotionTarget, keys: readon
 export function promoteSql(target: PromotionTarget, metadata: string, keys: readonly PromotedKey[]): string {
   if (keys.length === 0) return "";
   const clauses = addColumnClauses(metadata, keys).join(",\n  ");
-  return `\nalter table ${quoteQualified(target.schema, target.table)}\n  ${clauses};\n${indexColumnsSql(target, keys)}`;
+  return `\nalter table ${quoteQualified(target.schema, target.table)}\n  ${clauses};\n${recordColumnsSql(target, keys)}`;
 }
 
 /** The value under a key as its column keeps it. Never an error, whatever the metadata, or writes would fail. */

@@ -3,7 +3,7 @@ import { FIXED_COLUMNS, migrationNames, render, type Layout, type ModelVersion }
 import { CHUNKS_MIGRATIONS, COLLECTIONS_MIGRATIONS, REGISTRY_SQL } from "../../schema/migrations.generated.js";
 import type { RelationState } from "../../schema/inspect.js";
 import { checkColumnsFree } from "../../schema/plan-promoted-keys.js";
-import { addColumnClauses, indexColumnsSql } from "../../schema/promoted-keys.js";
+import { addColumnClauses, recordColumnsSql } from "../../schema/promoted-keys.js";
 import { embeddingType, planSchema, registerModel, registerRevision, type SchemaStep } from "../../schema/plan.js";
 import { DEFAULT_TENANT } from "../options.js";
 import { pendingComment } from "./pending-index.js";
@@ -130,7 +130,7 @@ function chunksSql(survey: Survey, layout: Layout, model: ModelVersion, names: N
     `  add check (jsonb_typeof(${metadata}) = 'object'),`,
     `  add primary key (tenant_id, collection, ${id});`,
     ...(hasCollections ? [`alter table ${chunks} drop column collection_id;`] : []),
-    indexColumnsSql({ schema: survey.state.schema, table: layout.table }, layout.promotedKeys),
+    recordColumnsSql({ schema: survey.state.schema, table: layout.table }, layout.promotedKeys),
     ...(hasCollections && survey.tenantKey !== undefined ? [tenantCollectionsSql(chunks, names.collections!)] : []),
     ...(pending === undefined ? [] : [`comment on column ${chunks}.content_hash is ${pendingComment(pending)};`]),
     registerModel(models, layout, model) + registerRevision(revisions, layout.table, CHUNKS_MIGRATIONS[0]!),
