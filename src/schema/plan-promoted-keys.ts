@@ -42,7 +42,8 @@ export function planPromotedKeys(state: SchemaState, layout: Layout, options: Pl
   const warning =
     size.rows === 0
       ? ""
-      : `-- writes the table and all its indexes again, ${mebibytes}; reads and writes wait until it is done\n` +
+      : `-- writes the table and all its indexes again, ${mebibytes}; reads and writes wait until it is done;\n` +
+        "-- without vector indexes, which can be built again online afterwards, that takes a fraction of the time\n" +
         "set local statement_timeout = 0;";
   const name = `promote ${missing.map(({ key }) => key).join(", ")}`;
   return [...steps, { name, sql: warning + promotedSql(state, { ...layout, promotedKeys: missing }), flags }];

@@ -116,7 +116,7 @@ describe("promoted keys", () => {
       expect((await stateOf(by)).promotedKeys.map(({ key }) => key).toSorted()).toEqual(Object.keys(KEYS).toSorted());
       for (const filter of FILTERS) {
         const expected = idsOf(await json.get({ where: filter }));
-        expect(idsOf(await promoted.get({ where: filter })), JSON.stringify(filter).slice(0, 80)).toEqual(expected);
+        expect(idsOf(await promoted.get({ where: filter }))).toEqual(expected);
         const found = await promoted.search("text", { k: 20, filter });
         expect(idsOf(found.map(({ document }) => document))).toEqual(expected);
       }
