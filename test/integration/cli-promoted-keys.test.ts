@@ -65,6 +65,29 @@ describeServer("promoted keys on the command line", () => {
     expect(rows).toEqual([{ n: 25 }]);
   });
 
+  test("the owner rewrites the rows of tenants that it does not see", async () => {
+    const tenancy = ["--tenancy", "rls"];
+    await run("init", "--dimensions", "16", ...tenancy);
+    const app = database.newPool({ connectionString: database.appUrl });
+    const store = await PostgresVectorStore.initialize(embeddings, { pool: app, tableName: table, tenancy: "rls" });
+    for (const tenant of ["a", "b"]) await store.forTenant(tenant).addDocuments(sampleDocuments(20).documents);
+    expect((await run("init", ...tenancy, "--promote", "index:number")).code).toBe(2);
+    const done = await run("init", ...tenancy, "--promote", "index:number", "--rewrite");
+    expect(done.out).toBe("applied promote index\n");
+    const { rows } = await pool.query(`select count(promoted_index)::int as n from ${table}`);
+    expect(rows).toEqual([{ n: 40 }]);
+    expect(await store.forTenant("a").get({ where: { index: { lt: 5 } } })).toHaveLength(5);
+    const later = await PostgresVectorStore.initialize(embeddings, { pool: app, tableName: table, tenancy: "rls" });
+    expect(await later.forTenant("b").get({ where: { index: { lt: 5 } } })).toHaveLength(5);
+    const refused = PostgresVectorStore.initialize(embeddings, {
+      pool: app,
+      tableName: table,
+      tenancy: "rls",
+      promotedKeys: { subject: "text" },
+    });
+    await expect(refused).rejects.toThrow(/has rows and no column for "subject"/);
+  });
+
   test("the SQL of a plan can be run by hand", async () => {
     await run("init", "--dimensions", "16");
     const store = await PostgresVectorStore.initialize(embeddings, { pool, tableName: table });
