@@ -7,6 +7,7 @@ export { OfflineEmbeddings } from "./embeddings/offline.js";
 export { ExtractiveAnswerer } from "./chains/extractive-answerer.js";
 export { PostgresRetriever, type PostgresRetrieverOptions } from "./store/retriever.js";
 export type { CipherContext, ContentCipher } from "./store/content-cipher.js";
+export type { PromotedType } from "./schema/promoted-keys.js";
 export type { TenantId } from "./store/tenant.js";
 export type { TenantAdmin } from "./store/tenants/admin.js";
 export type { DeletedTenant, DeleteTenantOptions, DeleteTenantProgress } from "./store/tenants/delete.js";

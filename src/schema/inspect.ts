@@ -1,8 +1,10 @@
 import sql, { type Sql } from "sql-template-tag";
+import { TextArrayParameter } from "../db/codec.js";
 import type { Session } from "../db/database.js";
 import { qualified, quoteIdentifier, quoteQualified } from "../db/identifiers.js";
 import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
 import { ConfigurationError } from "../errors.js";
+import { readPromotedKeys, type PromotedColumnFacts, type PromotedKey } from "./promoted-keys.js";
 import { MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE, type Layout, type ModelVersion } from "./layout.js";
 
 /** Facts about the server that statements depend on; they do not change while a store is open. */
@@ -51,6 +53,10 @@ export interface SchemaState {
   readonly chunks: RelationState;
   readonly collections: RelationState | undefined;
   readonly activeModel: ModelVersion | undefined;
+  /** Metadata keys that the table of chunks has a column for. */
+  readonly promotedKeys: readonly PromotedKey[];
+  /** Bytes of the table of chunks; looked up only when a column has to be added for a promoted key. */
+  readonly chunksSize: { readonly rows: number; readonly total: number } | undefined;
 }
 
 /**
@@ -93,7 +99,8 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
         ${relationFacts(layout.table, layout.appRole)} as chunks,
         ${relationFacts(layout.collectionsTable ?? "", layout.appRole)} as collections,
         ${relationFacts(TENANTS_TABLE, layout.appRole)} as tenants,
-        ${roleFacts(layout.appRole)} as role
+        ${roleFacts(layout.appRole)} as role,
+        ${sizeFacts(layout)} as size
       from target`,
   });
   const row = rows[0] as unknown as InspectRow;
@@ -127,6 +134,8 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
         ? undefined
         : toRelation(row.collections, registry, layout.collectionsTable),
     activeModel: registry?.model,
+    promotedKeys: readPromotedKeys(layout.table, row.chunks?.promoted ?? []),
+    chunksSize: row.size ?? undefined,
   };
 }
 
@@ -154,10 +163,12 @@ interface InspectRow {
   collections: RelationFacts | null;
   tenants: RelationFacts | null;
   role: RoleState;
+  size: { rows: number; total: number } | null;
 }
 
 interface RelationFacts {
   columns: Record<string, string>;
+  promoted: PromotedColumnFacts[];
   rowSecurity: boolean;
   granted: boolean;
 }
@@ -174,6 +185,14 @@ function relationFacts(table: string, appRole: string | undefined): Sql {
         select jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod))
         from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
       ),
+      'promoted', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+          'column', a.attname, 'comment', d.description, 'type', format_type(a.atttypid, a.atttypmod),
+          'stored', a.attgenerated = 's') order by a.attnum), '[]')
+        from pg_attribute a
+        join pg_description d on d.classoid = 'pg_class'::regclass and d.objoid = c.oid and d.objsubid = a.attnum
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and d.description like '{"promotedKey":%'
+      ),
       'rowSecurity', c.relrowsecurity and c.relforcerowsecurity,
       'granted', coalesce((
         select has_table_privilege(app.oid, c.oid, 'insert') and has_schema_privilege(app.oid, c.relnamespace, 'usage')
@@ -181,6 +200,18 @@ function relationFacts(table: string, appRole: string | undefined): Sql {
       ), ${appRole === undefined}::bool)
     )
     from relations r join pg_class c on c.oid = r.oid where r.relname = ${table}::text
+  )`;
+}
+
+/** Waits for a lock that a rewrite of the table holds, which is why it is left out where nothing depends on it. */
+function sizeFacts(layout: Layout): Sql {
+  const wanted = new TextArrayParameter(layout.promotedKeys.map(({ column }) => column));
+  return sql`(
+    select jsonb_build_object('rows', sum(pg_relation_size(p.oid)), 'total', sum(pg_total_relation_size(p.oid)))
+    from relations r cross join lateral (select r.oid union select relid from pg_partition_tree(r.oid::regclass)) p
+    where r.relname = ${layout.table}::text and not ${wanted}::text[] <@ array(
+      select a.attname::text from pg_attribute a where a.attrelid = r.oid and not a.attisdropped)
+    having count(*) > 0
   )`;
 }
 

@@ -1,6 +1,7 @@
 import { quoteIdentifier, quoteQualified } from "../db/identifiers.js";
 import { ConfigurationError } from "../errors.js";
 import type { Migration } from "./migrations.generated.js";
+import type { PromotedKey } from "./promoted-keys.js";
 
 export const REVISIONS_TABLE = "langchain_pgvector_revisions";
 export const MODELS_TABLE = "langchain_pgvector_models";
@@ -33,6 +34,8 @@ export interface Layout {
     readonly metadata: string;
     readonly embedding: string;
   };
+  /** Metadata keys that are to have a column; the table may have more of them. */
+  readonly promotedKeys: readonly PromotedKey[];
 }
 
 export type StorageType = "vector" | "halfvec";
@@ -66,6 +69,13 @@ export function checkLayout(layout: Layout): void {
       throw new ConfigurationError(`columns: ${option} is ${JSON.stringify(name)}, which another column already has.`);
     }
     seen.add(name);
+  }
+  const taken = layout.promotedKeys.find(({ column }) => seen.has(column));
+  if (taken !== undefined) {
+    throw new ConfigurationError(
+      `The column of the promoted key ${JSON.stringify(taken.key)} would be ${JSON.stringify(taken.column)}, which \`columns\` ` +
+        "gives to another; change that name.",
+    );
   }
 }
 

@@ -16,6 +16,7 @@ import {
   TENANTS_MIGRATIONS,
   type Migration,
 } from "./migrations.generated.js";
+import { planPromotedKeys, promotedSql } from "./plan-promoted-keys.js";
 import { grantSteps, planAppRole, planTenancy, rowSecuritySql } from "./tenancy.js";
 import type { RelationState, SchemaState } from "./inspect.js";
 
@@ -23,6 +24,8 @@ import type { RelationState, SchemaState } from "./inspect.js";
 export interface SchemaStep {
   readonly name: string;
   readonly sql: string;
+  /** What `init` has to be told to do it. */
+  readonly flags?: string;
 }
 
 /** The first pgvector with halfvec; iterative scans need 0.8 and are left out below it. */
@@ -31,6 +34,10 @@ const MINIMUM_VECTOR_VERSION = [0, 7] as const;
 export interface PlanOptions {
   /** Turns row-level security on for a table that exists without it; otherwise that is an error. */
   readonly enableTenancy?: boolean;
+  /** Allows promoting keys of a table that has rows, which rewrites it; otherwise that is an error. */
+  readonly rewrite?: boolean;
+  /** Promoted keys whose columns are to be dropped. */
+  readonly demote?: readonly string[];
 }
 
 /**
@@ -38,7 +45,8 @@ export interface PlanOptions {
  *
  * @throws SchemaVersionError when a newer library made the schema and this one must not touch it.
  * @throws SchemaDriftError when a table of that name exists and the library did not make it.
- * @throws ConfigurationError when the table keeps tenants apart and the store does not, or the other way round.
+ * @throws ConfigurationError when the table keeps tenants apart and the store does not, or the other way round; and when
+ * other metadata keys are promoted than the table has columns for, and that is not to be changed.
  */
 export function planSchema(
   state: SchemaState,
@@ -70,13 +78,15 @@ export function planSchema(
   const secured = (migration: Migration, relation: string): string =>
     migration.revision === 1 && layout.tenancy === "rls" ? rowSecuritySql(state.schema, layout, relation) : "";
   for (const migration of pending(state.chunks, CHUNKS_MIGRATIONS)) {
-    const register = migration.revision === 1 ? registerModel(names.models!, layout, model) : "";
+    const register =
+      migration.revision === 1 ? registerModel(names.models!, layout, model) + promotedSql(state, layout) : "";
     steps.push(migrationStep("chunks", layout.table, migration, names, secured(migration, layout.table) + register));
   }
   for (const migration of collections ? pending(collections, COLLECTIONS_MIGRATIONS) : []) {
     const table = layout.collectionsTable!;
     steps.push(migrationStep("collections", table, migration, names, secured(migration, table)));
   }
+  steps.push(...planPromotedKeys(state, layout, options));
   steps.push(...planTenancy(state, layout, options.enableTenancy ?? false));
   steps.push(...grantSteps(state, layout));
   return steps;

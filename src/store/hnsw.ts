@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
 import sql, { raw } from "sql-template-tag";
 import type { Session } from "../db/database.js";
-import { qualified, quoteIdentifier, quoteLiteral, quoteQualified } from "../db/identifiers.js";
+import { qualified, quoteIdentifier, quoteLiteral, quoteQualified, shortenName } from "../db/identifiers.js";
 import { ConfigurationError, DimensionMismatchError, IndexBuildError } from "../errors.js";
 import { applySteps } from "../schema/apply.js";
 import { FIXED_COLUMNS, type StorageType } from "../schema/layout.js";
@@ -101,7 +100,7 @@ async function noteRecall(store: OpenStore, name: string, target: number, tenant
   store.memory.forgetIndexes();
 }
 
-/** The name of an HNSW index; a long one is cut and told apart by a hash of the whole. */
+/** The name of an HNSW index. */
 export function indexName(
   namespace: string | undefined,
   table: string,
@@ -109,12 +108,7 @@ export function indexName(
   tenant: string | undefined,
 ): string {
   const parts = [...(namespace ? [namespace] : []), table, column, ...(tenant === undefined ? [] : [tenant])];
-  const full = `${parts.join("_")}_hnsw_idx`;
-  if (Buffer.byteLength(full) <= 63) return full;
-  const hash = createHash("sha256").update(full).digest("hex").slice(0, 12);
-  let head = full;
-  while (Buffer.byteLength(head) > 63 - hash.length - 1) head = head.slice(0, -1);
-  return `${head.toWellFormed()}_${hash}`;
+  return shortenName(`${parts.join("_")}_hnsw_idx`);
 }
 
 interface CheckedConfig {

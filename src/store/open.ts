@@ -10,6 +10,7 @@ import { DimensionMismatchError, SchemaVersionError, TenantIsolationError, Unkno
 import { ensureSchema } from "../schema/ensure.js";
 import type { SchemaState, ServerInfo } from "../schema/inspect.js";
 import { FIXED_COLUMNS, type Layout, type Metric, type ModelVersion, type StorageType } from "../schema/layout.js";
+import type { PromotedColumns } from "./filter/index.js";
 import type { ResolvedOptions } from "./options.js";
 import { SearchMemory } from "./search-memory.js";
 
@@ -22,7 +23,13 @@ export interface OpenStore {
   readonly schema: string;
   readonly model: ModelVersion;
   readonly table: Sql;
-  readonly columns: { readonly id: Sql; readonly content: Sql; readonly metadata: Sql; readonly embedding: Sql };
+  readonly columns: {
+    readonly id: Sql;
+    readonly content: Sql;
+    readonly metadata: Sql;
+    readonly embedding: Sql;
+    readonly promoted: PromotedColumns;
+  };
   /** The role that calls switch to, because row-level security does not bind the connection's own. */
   readonly scopeRole: string | undefined;
   /** The one thing that changes while a store is open. */
@@ -82,6 +89,7 @@ export async function openStore(
       content: identifier(layout.columns.content),
       metadata: identifier(layout.columns.metadata),
       embedding: identifier(model.column),
+      promoted: new Map(state.promotedKeys.map(({ key, type, column }) => [key, { type, column: identifier(column) }])),
     },
     scopeRole: isolationRole(state, layout),
     memory: new SearchMemory(),

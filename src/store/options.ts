@@ -3,6 +3,7 @@ import type { Pool } from "../db/pool.js";
 import { ConfigurationError } from "../errors.js";
 import { parseFilter, type Filter, type FilterNode } from "./filter/index.js";
 import { checkLayout, type Layout, type Metric, type StorageType } from "../schema/layout.js";
+import { parsePromotedKeys, type PromotedType } from "../schema/promoted-keys.js";
 import type { PGVectorStoreArgs } from "./base-class.js";
 import { checkCipher, type ContentCipher } from "./content-cipher.js";
 import { SILENT, type Logger } from "./logger.js";
@@ -53,6 +54,12 @@ export interface PostgresVectorStoreArgs extends Omit<PGVectorStoreArgs, "filter
    * @defaultValue `"langchain_pgvector_app"` with tenancy, none without
    */
   appRole?: string;
+  /**
+   * Metadata keys, dotted paths included, that get a typed column and an index beside the JSON, such as
+   * `{ year: "number", "source.kind": "text", done: "boolean" }`. Filters mean the same and find their rows by the index.
+   * Taken from the table when it is there; a table with rows gets further keys by `langchain-pgvector init --promote`.
+   */
+  promotedKeys?: Readonly<Record<string, PromotedType>>;
   /**
    * Encrypts content before it is stored and decrypts what is read. Ids, metadata and vectors are not encrypted, and
    * `whereDocument` is refused. For a store that is encrypted from its first row on.
@@ -122,6 +129,7 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
       metadata: args.columns?.metadataColumnName ?? "metadata",
       embedding: args.columns?.vectorColumnName ?? "embedding",
     },
+    promotedKeys: parsePromotedKeys(args.promotedKeys),
   };
   checkLayout(layout);
   return Object.freeze({

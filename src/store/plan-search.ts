@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { compileFilter, type FilterNode } from "./filter/index.js";
+import { compileFilter, indexedPart, type FilterNode } from "./filter/index.js";
 import type { OpenStore, ScopedStore } from "./open.js";
 import type { TenantFacts, VectorIndex } from "./search-memory.js";
 import { chooseStrategy, type SearchStrategy } from "./search-strategy.js";
@@ -31,7 +31,12 @@ export async function planSearch(store: ScopedStore, search: PlannedSearch): Pro
   const unfiltered = chooseStrategy({ ...facts, filtered: false, matching: rows });
   // A filter only ever makes an index less worth while.
   if (search.filter === undefined || unfiltered.kind === "exact") return unfiltered;
-  return chooseStrategy({ ...facts, matching: rows * (await shareOf(store, search.filter)) });
+  const indexed = indexedPart(search.filter, store.columns.promoted);
+  return chooseStrategy({
+    ...facts,
+    matching: rows * (await shareOf(store, search.filter)),
+    rows: indexed === undefined ? rows : rows * (await shareOf(store, indexed)),
+  });
 }
 
 /** The vector indexes that searches of the store can use, as they were a minute ago at most. */

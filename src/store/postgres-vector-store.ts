@@ -11,6 +11,7 @@ import type pg from "pg";
 import { orAbort } from "../db/abort.js";
 import { Database } from "../db/database.js";
 import { quoteQualified } from "../db/identifiers.js";
+import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
 import { ConfigurationError, IngestError } from "../errors.js";
 import { addRows, checkVectorCount } from "./add-rows.js";
 import { BasePGVectorStore } from "./base-class.js";
@@ -203,8 +204,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
    * @throws FilterError for an empty filter, which would delete everything.
    */
   override async delete(params: DeleteParams): Promise<void> {
-    const run = planDelete(params);
-    await run(await this.#scoped());
+    await this.#filtered(planDelete(params));
   }
 
   /**
@@ -216,7 +216,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
    */
   async expire(options: ExpireOptions): Promise<number> {
     const expiry = checkExpiry(options);
-    return expireStore(await this.#scoped(), expiry, options);
+    return this.#filtered((store) => expireStore(store, expiry, options));
   }
 
   /** The `k` best chunks for a text or a vector, best first. */
@@ -226,7 +226,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
     signal?.throwIfAborted();
     const store = await orAbort(this.#scoped(), signal);
     const vector = typeof query === "string" ? await orAbort(this.embeddings.embedQuery(query), signal) : query;
-    const hits = await denseSearch(store, { ...request, vector });
+    const hits = await this.#filtered((current) => denseSearch(current, { ...request, vector }), store);
     return (await orAbort(decryptHits(this.#options.contentCipher, store.tenant, hits), signal)).map(toSearchHit);
   }
 
@@ -281,7 +281,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
     const request = this.#searchRequest({ k: fetchK, filter, includeEmbeddings: true });
     const store = await this.#scoped();
     const vector = await this.embeddings.embedQuery(query);
-    const hits = await denseSearch(store, { ...request, vector });
+    const hits = await this.#filtered((current) => denseSearch(current, { ...request, vector }), store);
     const chosen = maximalMarginalRelevance(
       vector,
       hits.map((hit) => hit.embedding!),
@@ -294,8 +294,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** Stored rows by id and by filter, without a query. */
   async get(params: GetParams = {}): Promise<StoredChunk[]> {
-    const run = planGet(params, this.#options.contentCipher);
-    return run(await this.#scoped());
+    return this.#filtered(planGet(params, this.#options.contentCipher));
   }
 
   /** Documents by id, in the order asked; those that are not there are left out. */
@@ -407,6 +406,21 @@ export class PostgresVectorStore extends BasePGVectorStore {
   async #scoped(): Promise<ScopedStore> {
     const tenant = this.#options.tenant();
     return scopeTo(await this.#open(), tenant);
+  }
+
+  /** Does `work`, once more if a promoted key that it filtered by has been demoted since the store was opened. */
+  async #filtered<T>(work: (store: ScopedStore) => Promise<T>, open?: ScopedStore): Promise<T> {
+    const store = open ?? (await this.#scoped());
+    return work(store).catch(async (error: unknown) => {
+      if (sqlstateOf(error) !== SQLSTATE.undefinedColumn || store.columns.promoted.size === 0) throw error;
+      this.#forget();
+      return work({ ...(await this.#scoped()), tenant: store.tenant, settings: store.settings });
+    });
+  }
+
+  #forget(): void {
+    this.#opening = undefined;
+    if (this.#parent !== undefined) this.#parent.#forget();
   }
 
   #start(options: ResolvedOptions): Promise<OpenStore> {

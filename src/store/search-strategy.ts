@@ -4,7 +4,7 @@ import type { Settings } from "../db/settings.js";
 export interface SearchFacts {
   readonly k: number;
   readonly dimensions: number;
-  /** Rows of the tenant in the collection. */
+  /** Rows that an exact search reads: the tenant's in the collection, or those that an index on a promoted key finds. */
   readonly rows: number;
   /** Those of them that the filter keeps. */
   readonly matching: number;
@@ -61,7 +61,8 @@ const COST = {
 
 /**
  * Exact or by index, whichever is cheaper for a recall of at least 0.99. A search by index pays for all the rows that it
- * meets, other tenants' and those that the filter drops included; an exact one for all rows of its tenant.
+ * meets, other tenants' and those that the filter drops included; an exact one for all rows of its tenant, or for those
+ * that an index on a promoted key finds.
  *
  * Rows that a filter keeps may lie together, and far from the query. Its neighbourhood then holds few of them, and those
  * that a scan meets further out are not the nearest. So a scan with a filter looks once, and has to meet enough.

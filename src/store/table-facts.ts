@@ -1,4 +1,4 @@
-import sql, { type Sql } from "sql-template-tag";
+import sql, { join, type Sql } from "sql-template-tag";
 import { quoteLiteral, quoteQualified } from "../db/identifiers.js";
 import { compileFilter, type FilterNode } from "./filter/index.js";
 import { parseIndexNote } from "./index-note.js";
@@ -77,8 +77,9 @@ const SAMPLE_ROWS = 1_000;
 
 /** Share of the tenant's rows that a filter keeps, 0 to 1, among the first thousand that come. */
 export async function sampleShare(store: ScopedStore, filter: FilterNode): Promise<number> {
-  const { content, metadata } = store.columns;
-  const sample: Sql = sql`select ${content}, ${metadata} from ${store.table} where ${scope(store)} limit ${SAMPLE_ROWS}::int8`;
+  const { content, metadata, promoted } = store.columns;
+  const read = [content, metadata, ...[...promoted.values()].map(({ column }) => column)];
+  const sample: Sql = sql`select ${join(read)} from ${store.table} where ${scope(store)} limit ${SAMPLE_ROWS}::int8`;
   const condition = compileFilter(filter, store.columns);
   const row = await first(
     store,

@@ -119,6 +119,15 @@ describeServer("PostgresVectorStore", () => {
         );
       },
 
+      async promotedKeys() {
+        const store = await filled({ promotedKeys: { color: "text" } });
+        expect(await columnTypes(store)).toMatchObject({ promoted_color: "text" });
+        const bad = { color: "string" } as never;
+        expect((await errorOf(open({ promotedKeys: bad }))).message).toMatch(
+          /"string"; use "text", "number", "boolean"/,
+        );
+      },
+
       async collectionName() {
         const tableName = newTable();
         const [one, other] = [

@@ -12,6 +12,7 @@ const layout: Layout = {
   appRole: undefined,
   extensionSchema: undefined,
   columns: { id: "id", content: "text", metadata: "metadata", embedding: "embedding" },
+  promotedKeys: [],
 };
 
 const model: ModelVersion = {
@@ -52,6 +53,8 @@ const empty: SchemaState = {
   chunks: absent,
   collections: undefined,
   activeModel: undefined,
+  promotedKeys: [],
+  chunksSize: undefined,
 };
 const vector = (version: string): SchemaState["server"] => ({
   version: 180_000,

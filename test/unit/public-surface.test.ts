@@ -55,6 +55,7 @@ describe("exported types", () => {
         "LoginPlan",
         "PostgresRetrieverOptions",
         "PostgresVectorStoreArgs",
+        "PromotedType",
         "SearchHit",
         "SearchOptions",
         "SearchType",

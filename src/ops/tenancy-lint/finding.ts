@@ -13,6 +13,7 @@ export type FindingCode =
   | "connection-bypasses"
   | "key-without-tenant"
   | "foreign-key-without-tenant"
+  | "promoted-key-without-index"
   | "view-without-security-invoker"
   | "materialized-view-readable"
   | "materialized-view"
