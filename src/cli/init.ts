@@ -27,6 +27,7 @@ interface InitFlags extends TargetFlags, TenancyFlags, ModelFlags, PatienceFlags
   readonly dimensions?: number;
   readonly distance?: Metric;
   readonly extensionSchema?: string;
+  readonly partitioned?: boolean;
   readonly plan?: boolean;
   readonly json?: boolean;
 }
@@ -37,6 +38,7 @@ export function addInit(program: Command, context: CliContext): void {
     .description("create or migrate the schema of a store")
     .option("--dimensions <number>", "dimensions of the embedding column (default: the embedder's)", atLeast(1))
     .option("--extension-schema <name>", "schema for pgvector, when the database does not have it yet")
+    .option("--partitioned", "partition a new table by tenant, so that tenants isolate works (needs --tenancy rls)")
     .option("--plan", "print the SQL and change nothing");
   addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addDistanceFlag(command)))))
     .addHelpText(
@@ -48,14 +50,18 @@ schema and the application are different roles. The SQL of --plan can be run by 
 Examples:
   langchain-pgvector init --database-url postgres://owner@localhost/rag --plan
   langchain-pgvector init --table articles --embeddings openai:text-embedding-3-small
-  langchain-pgvector init --table articles --tenancy rls`,
+  langchain-pgvector init --table articles --tenancy rls
+  langchain-pgvector init --table articles --tenancy rls --partitioned`,
     )
     .action((flags: InitFlags) => withTarget(context, flags, "never", (target) => init(context, target, flags)));
 }
 
 async function init(context: CliContext, target: Target, flags: InitFlags): Promise<void> {
   const { dimensions, distance, extensionSchema, plan = false } = flags;
-  const given = storeArgs(target, flags, context);
+  const given: PostgresVectorStoreArgs = {
+    ...storeArgs(target, flags, context),
+    ...(flags.partitioned && { partitions: "by-tenant" }),
+  };
   const { state, chosen } = await inspectStore(context, target, flags, given, { dimensions });
   const stored = state.activeModel?.metric;
   if (stored !== undefined && distance !== undefined && stored !== distance) {

@@ -1,9 +1,8 @@
-import { createHash } from "node:crypto";
 import sql, { raw } from "sql-template-tag";
-import type { Session } from "../db/database.js";
-import { qualified, quoteIdentifier, quoteQualified } from "../db/identifiers.js";
 import { ConfigurationError, DimensionMismatchError, IndexBuildError } from "../errors.js";
 import type { StorageType } from "../schema/layout.js";
+import { derivedName } from "../schema/partitions.js";
+import { createPartitionedIndex, ensureIndex } from "./build-index.js";
 import { operatorClass } from "./metric.js";
 import type { OpenStore } from "./open.js";
 import { integer } from "./options.js";
@@ -26,7 +25,8 @@ const MAX_DIMENSIONS: Record<StorageType, number> = { vector: 2_000, halfvec: 4_
 
 /**
  * Builds an HNSW index on the embedding column with `create index concurrently`, so that reads and writes go on. Does
- * nothing when the index is there; replaces the invalid remains of an interrupted build.
+ * nothing when the index is there; replaces the invalid remains of an interrupted build. On a partitioned table one
+ * partition after the other gets its index, and later partitions get theirs when they are made.
  *
  * @throws IndexBuildError when the build fails (its remains are removed), when the column has more dimensions than
  * HNSW can index, or when another relation has the index's name.
@@ -36,40 +36,18 @@ export async function createHnswIndex(store: OpenStore, config: HnswConfig): Pro
   const { table } = store.options.layout;
   const name = indexName(config.namespace, table, store.model.column);
   const opclass = operatorClass(store.options.metric, store.model.storageType, store.server.vector.schema);
-  await store.database.connection(async (session) => {
-    const existing = await findIndex(session, store, name);
-    if (existing === "valid") return;
-    if (existing === "invalid") await dropIndex(session, store, name);
-    try {
-      await session.execute({
-        name: "create-index",
-        sql: sql`create index concurrently ${raw(quoteIdentifier(name))} on ${store.table} using hnsw (${store.columns.embedding} ${raw(opclass)}) with (m = ${raw(String(m))}, ef_construction = ${raw(String(efConstruction))})`,
-      });
-      store.memory.forgetIndexes();
-    } catch (cause) {
-      // What is left of a failed build slows every write and serves no search.
-      if ((await findIndex(session, store, name).catch(() => "absent")) === "invalid") {
-        await dropIndex(session, store, name).catch(() => undefined);
-      }
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new IndexBuildError(
-        `The index ${JSON.stringify(name)} on ${JSON.stringify(table)} was not built: ${reason}`,
-        {
-          cause,
-        },
-      );
-    }
-  });
+  const using = sql`using hnsw (${store.columns.embedding} ${raw(opclass)}) with (m = ${raw(String(m))}, ef_construction = ${raw(String(efConstruction))})`;
+  if (store.partitioned) {
+    await createPartitionedIndex(store, name, using);
+  } else {
+    await store.database.connection((session) => ensureIndex(session, { schema: store.schema, table, name, using }));
+  }
+  store.memory.forgetIndexes();
 }
 
 /** The name of an HNSW index; a long one is cut and told apart by a hash of the whole. */
 export function indexName(namespace: string | undefined, table: string, column: string): string {
-  const full = `${namespace === undefined || namespace === "" ? "" : `${namespace}_`}${table}_${column}_hnsw_idx`;
-  if (Buffer.byteLength(full) <= 63) return full;
-  const hash = createHash("sha256").update(full).digest("hex").slice(0, 12);
-  let head = full;
-  while (Buffer.byteLength(head) > 63 - hash.length - 1) head = head.slice(0, -1);
-  return `${head.toWellFormed()}_${hash}`;
+  return derivedName(...(namespace === undefined || namespace === "" ? [] : [namespace]), table, column, "hnsw_idx");
 }
 
 function checkConfig(store: OpenStore, config: HnswConfig): { m: number; efConstruction: number } {
@@ -105,34 +83,4 @@ function checkConfig(store: OpenStore, config: HnswConfig): { m: number; efConst
     throw new ConfigurationError(`efConstruction is ${efConstruction}; it must be at least 2 * m = ${2 * m}.`);
   }
   return { m, efConstruction };
-}
-
-async function findIndex(session: Session, store: OpenStore, name: string): Promise<"absent" | "valid" | "invalid"> {
-  const index = quoteQualified(store.schema, name);
-  const table = quoteQualified(store.schema, store.options.layout.table);
-  const { rows } = await session.execute({
-    name: "find-index",
-    sql: sql`
-      select coalesce(i.indrelid = to_regclass(${table}::text), false) as ours, i.indisvalid as valid,
-        (select p.pid from pg_stat_progress_create_index p where p.index_relid = c.oid limit 1) as builder
-      from pg_class c left join pg_index i on i.indexrelid = c.oid
-      where c.oid = to_regclass(${index}::text)`,
-  });
-  const row = rows[0] as { ours: boolean; valid: boolean; builder: number | null } | undefined;
-  if (row === undefined) return "absent";
-  if (!row.ours) {
-    throw new IndexBuildError(`The name ${index} belongs to another relation; set \`namespace\` to tell them apart.`);
-  }
-  if (row.valid) return "valid";
-  if (row.builder !== null) {
-    throw new IndexBuildError(`The index ${index} is being built already, by backend ${row.builder}; wait for it.`);
-  }
-  return "invalid";
-}
-
-async function dropIndex(session: Session, store: OpenStore, name: string): Promise<void> {
-  await session.execute({
-    name: "drop-index",
-    sql: sql`drop index concurrently if exists ${qualified(store.schema, name)}`,
-  });
 }
