@@ -11,6 +11,7 @@ export interface WantedIndex {
   readonly schema: string;
   readonly table: string;
   readonly name: string;
+  readonly unique?: boolean;
   /** What stands behind the table in `create index`, from `using` on. */
   readonly using: Sql;
 }
@@ -28,7 +29,7 @@ export async function ensureIndex(session: Session, index: WantedIndex): Promise
   try {
     await session.execute({
       name: "create-index",
-      sql: sql`create index concurrently ${raw(quoteIdentifier(index.name))} on ${qualified(index.schema, index.table)} ${index.using}`,
+      sql: sql`create ${raw(index.unique ? "unique " : "")}index concurrently ${raw(quoteIdentifier(index.name))} on ${qualified(index.schema, index.table)} ${index.using}`,
     });
   } catch (cause) {
     // What is left of a failed build slows every write and serves no search.

@@ -76,13 +76,15 @@ function searchSql(store: ScopedStore, search: DenseSearch, strategy: SearchStra
   const { id, content, metadata, embedding } = store.columns;
   const operator = distanceOperator(store.options.metric, store.server.vector.schema);
   const distance = sql`${embedding} ${operator} ${asEmbedding(store, sql`${new VectorParameter(search.vector)}`)}`;
+  // Version 18 forgets over a single partition that its index was discouraged; this order no index can serve anyway.
+  const measured = store.partitioned && strategy.kind === "exact" ? sql`(${distance}) + 0` : distance;
   const filter = search.filter === undefined ? empty : sql` and ${compileFilter(search.filter, store.columns)}`;
   // The order must be the bare distance, or no index can serve it; by name, so that the vector travels once. A relaxed
   // scan is sorted again outside, and rows without a direction (NaN) are dropped there, where they cannot change the plan.
   return sql`
     with nearest as materialized (
       select ${id} as id, ${content} as content, ${metadata} as metadata,
-        ${search.includeEmbeddings ? sql`${embeddingAsText(store)} as embedding,` : empty} ${distance} as distance
+        ${search.includeEmbeddings ? sql`${embeddingAsText(store)} as embedding,` : empty} ${measured} as distance
       from ${store.table}
       where ${scope(store)}${filter}
       order by distance
