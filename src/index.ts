@@ -8,6 +8,7 @@ export { ExtractiveAnswerer } from "./chains/extractive-answerer.js";
 export { PostgresRetriever, type PostgresRetrieverOptions } from "./store/retriever.js";
 export type { CipherContext, ContentCipher } from "./store/content-cipher.js";
 export type { TenantId } from "./store/tenant.js";
+export type { MovedTenant, MoveOptions, MovePlan, MoveProgress } from "./store/partitions/prepare.js";
 export type { TenantAdmin } from "./store/tenants/admin.js";
 export type { DeletedTenant, DeleteTenantOptions, DeleteTenantProgress } from "./store/tenants/delete.js";
 export type { ExpireTenantsOptions } from "./store/tenants/expire.js";

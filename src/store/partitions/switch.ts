@@ -7,9 +7,9 @@ import { SQLSTATE, sqlstateOf } from "../../db/sqlstate.js";
 import { DatabaseError } from "../../errors.js";
 import type { OpenStore } from "../open.js";
 import { gateKey, insist, LOCK_TIMEOUT_MS, patiently, setLocal, transact } from "./locks.js";
-import { MOVE_SETTING } from "./mirror.js";
+import { MOVE_CHECK, MOVE_SETTING } from "./mirror.js";
 import type { CheckedMoveOptions } from "./prepare.js";
-import { endSql, lockSql, MOVE_CHECK, runScript, type Move } from "./target.js";
+import { endSql, lockSql, runScript, type Move } from "./target.js";
 import { partitionSql, type PartitionTree } from "./tree.js";
 
 const MAX_ATTEMPTS = 6;

@@ -5,13 +5,20 @@ import { PARTITION_STORAGE } from "../../schema/partitions.js";
 import { rowSecuritySql } from "../../schema/tenancy.js";
 import type { OpenStore } from "../open.js";
 import { insist, LOCK_TIMEOUT_MS, patiently, transact } from "./locks.js";
-import { GATE_TRIGGER, gateFunction, gateSql, MIRROR_TRIGGER, mirrorFunction, mirrorSql } from "./mirror.js";
+import {
+  GATE_TRIGGER,
+  gateFunction,
+  gateSql,
+  MIRROR_TRIGGER,
+  MOVE_CHECK,
+  mirrorFunction,
+  mirrorSql,
+} from "./mirror.js";
 import { partitionSql, type Partition, type PartitionTree } from "./tree.js";
 import { markSql, type UnfinishedMove } from "./unfinished.js";
 
-/** The check that proves to Postgres what is in a table, so that attaching it, or another beside it, reads no rows. */
-export const MOVE_CHECK = "langchain_pgvector_move";
-const MOVE_POLICY = "langchain_pgvector_move";
+/** Lets the owner see all rows of what it moves, by the name of the partition alone. */
+export const MOVE_POLICY = "langchain_pgvector_move";
 
 /** What one move copies, and where to. */
 export interface Move {
