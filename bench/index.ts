@@ -5,6 +5,7 @@ import { table, type Benchmark } from "./harness.js";
 const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmark }>>> = {
   tenancy: () => import("./tenancy.js"),
   "tenant-delete": () => import("./tenant-delete.js"),
+  "tenant-move": () => import("./tenant-move.js"),
 };
 
 const USAGE = `npm run bench -- <${Object.keys(BENCHMARKS).join("|")}> [--quick] [--rows n] [--dimensions d]\n`;
