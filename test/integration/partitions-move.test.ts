@@ -1,7 +1,13 @@
 import type { Pool as PgPool } from "pg";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { ConfigurationError, lintTenancy, PostgresVectorStore } from "../../src/index.js";
-import { describeServer, openServerDatabase, type ServerTestDatabase } from "../helpers/database.js";
+import {
+  describeServer,
+  openEmbeddedDatabase,
+  openServerDatabase,
+  testSchema,
+  type ServerTestDatabase,
+} from "../helpers/database.js";
 import { errorOf } from "../helpers/error-of.js";
 import { fixedDocuments, readModel, startTraffic, type Model } from "../helpers/tenant-traffic.js";
 import { HashedEmbeddings } from "../helpers/vectors.js";
@@ -272,3 +278,28 @@ describeServer("moving a tenant between partitions", () => {
     expect(await waiting).toHaveLength(3);
   });
 });
+
+it("moves a tenant there and back on the embedded database", async () => {
+  const database = await openEmbeddedDatabase();
+  try {
+    const store = await PostgresVectorStore.initialize(embeddings, {
+      pool: database.pool,
+      tableName: "moves",
+      tenancy: "rls",
+      partitions: "by-tenant",
+      ...testSchema(),
+    });
+    await store.forTenant("big").addDocuments(fixedDocuments("big", 300));
+    await store.forTenant("other").addDocuments(fixedDocuments("other", 20));
+    await store.createHnswIndex({ m: 4, efConstruction: 16 });
+    const away = await store.tenants.isolate("big");
+    expect(away).toMatchObject({ moved: true, rows: 300 });
+    expect((await store.forTenant("big").search("fixed 7", { k: 5 })).length).toBe(5);
+    await store.forTenant("big").addDocuments(fixedDocuments("big", 5));
+    expect(await store.tenants.merge("big")).toMatchObject({ moved: true, rows: 300, partition: "moves_default_2" });
+    expect((await readModel(store.forTenant("big"))).size).toBe(300);
+    expect((await readModel(store.forTenant("other"))).size).toBe(20);
+  } finally {
+    await database.close();
+  }
+}, 60_000);
