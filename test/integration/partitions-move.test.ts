@@ -89,6 +89,10 @@ describeServer("moving a tenant between partitions", () => {
     await Promise.all([big.done, other.done]);
     expect([...big.traffic.faults, ...other.traffic.faults]).toEqual([]);
     expect(big.traffic.writes).toBeGreaterThan(20);
+    for (const { longestReadMs, longestWriteMs } of [big.traffic, other.traffic]) {
+      expect(longestReadMs).toBeLessThan(1_000);
+      expect(longestWriteMs).toBeLessThan(5_000);
+    }
     expect(await readModel(app.forTenant("big"))).toEqual(models.big);
     expect(await readModel(app.forTenant("other"))).toEqual(models.other);
     expect((await relations()).map((name) => String(name).replace("_default_2", "_default"))).toEqual(before);

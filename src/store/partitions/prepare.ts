@@ -97,8 +97,6 @@ export function checkUnfinished(unfinished: UnfinishedMove | undefined, tenant: 
 
 /** Whether an unfinished copy is as a new one would be, so that copying can go on. */
 export function canResume(unfinished: UnfinishedMove, tree: PartitionTree, sources: readonly Partition[]): boolean {
-  const same = (a: readonly string[], b: readonly string[]): boolean =>
-    a.toSorted().join("\0") === b.toSorted().join("\0");
   return (
     same(unfinished.columns, tree.columns) &&
     same(
@@ -106,6 +104,10 @@ export function canResume(unfinished: UnfinishedMove, tree: PartitionTree, sourc
       sources.map(({ name }) => name),
     )
   );
+}
+
+function same(a: readonly string[], b: readonly string[]): boolean {
+  return a.toSorted().join("\0") === b.toSorted().join("\0");
 }
 
 /**
