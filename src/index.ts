@@ -9,6 +9,7 @@ export { PostgresRetriever, type PostgresRetrieverOptions } from "./store/retrie
 export type { CipherContext, ContentCipher } from "./store/content-cipher.js";
 export type { PromotedType } from "./schema/promoted-keys.js";
 export type { TenantId } from "./store/tenant.js";
+export type { MovedTenant, MoveOptions, MovePlan, MoveProgress } from "./store/partitions/prepare.js";
 export type { TenantAdmin } from "./store/tenants/admin.js";
 export type { DeletedTenant, DeleteTenantOptions, DeleteTenantProgress } from "./store/tenants/delete.js";
 export type { ExpireTenantsOptions } from "./store/tenants/expire.js";

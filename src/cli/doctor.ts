@@ -17,6 +17,7 @@ interface DoctorFlags extends TargetFlags {
   readonly operations?: number;
   readonly tenants?: number;
   readonly seed?: number;
+  readonly partitioned?: boolean;
   readonly adminUrl?: string;
   readonly appRole?: string;
   readonly json?: boolean;
@@ -30,6 +31,7 @@ export function addDoctor(program: Command, context: CliContext): void {
     .option("--leak-test", "attack a store made for the test in this database, and drop it afterwards")
     .option("--operations <number>", "of the leak test (default: 10000)", atLeast(1))
     .option("--tenants <number>", "of the leak test (default: 200)", atLeast(2))
+    .option("--partitioned", "the leak test on a table that is partitioned by tenant")
     .option("--seed <number>", "of the leak test, to repeat one", atLeast(0))
     .option("--admin-url <url>", "for the leak test, a login that may create tables (default: the same)")
     .option("--app-role <name>", "role that applications work as (default: langchain_pgvector_app)");
@@ -55,7 +57,7 @@ Examples:
 }
 
 async function diagnose(context: CliContext, target: Target, flags: DoctorFlags): Promise<void> {
-  for (const name of ["operations", "tenants", "seed", "adminUrl"] as const) {
+  for (const name of ["operations", "tenants", "seed", "partitioned", "adminUrl"] as const) {
     if (flags[name] !== undefined) throw new ConfigurationError(`--${dashed(name)} goes with --leak-test.`);
   }
   const { tenancy: lintOnly, ...place } = flags;
@@ -78,7 +80,7 @@ async function diagnose(context: CliContext, target: Target, flags: DoctorFlags)
 }
 
 async function leakTest(context: CliContext, target: Target, flags: DoctorFlags): Promise<void> {
-  const { operations, tenants, seed, adminUrl, appRole, schema } = flags;
+  const { operations, tenants, seed, partitioned, adminUrl, appRole, schema } = flags;
   let tenths = 0;
   const report = await runLeakSuite({
     pool: target.pool,
@@ -88,6 +90,7 @@ async function leakTest(context: CliContext, target: Target, flags: DoctorFlags)
     ...(operations !== undefined && { operations }),
     ...(tenants !== undefined && { tenants }),
     ...(seed !== undefined && { seed }),
+    ...(partitioned !== undefined && { partitioned }),
     signal: context.signal,
     onProgress: (progress) => {
       const now = Math.floor((10 * progress.operations) / progress.total);

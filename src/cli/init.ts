@@ -34,6 +34,7 @@ interface InitFlags extends TargetFlags, TenancyFlags, ModelFlags, PatienceFlags
   readonly promote?: Readonly<Record<string, PromotedType>>;
   readonly demote?: readonly string[];
   readonly rewrite?: boolean;
+  readonly partitioned?: boolean;
   readonly plan?: boolean;
   readonly json?: boolean;
 }
@@ -47,6 +48,7 @@ export function addInit(program: Command, context: CliContext): void {
     .option("--promote <key:type>", "give a metadata key a typed column and an index; text, number, boolean", promotion)
     .option("--demote <key>", "drop the column and the index of a promoted key", repeated)
     .option("--rewrite", "allow --promote on a table that has rows, which writes all of it again under a lock")
+    .option("--partitioned", "partition a new table by tenant, so that tenants isolate works (needs --tenancy rls)")
     .option("--plan", "print the SQL and change nothing");
   addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addDistanceFlag(command)))))
     .addHelpText(
@@ -60,6 +62,7 @@ Examples:
   langchain-pgvector init --database-url postgres://owner@localhost/rag --plan
   langchain-pgvector init --table articles --embeddings openai:text-embedding-3-small
   langchain-pgvector init --table articles --tenancy rls
+  langchain-pgvector init --table articles --tenancy rls --partitioned
   langchain-pgvector init --table articles --promote year:number --promote source.kind:text`,
     )
     .action((flags: InitFlags) => withTarget(context, flags, "never", (target) => init(context, target, flags)));
@@ -68,7 +71,10 @@ Examples:
 async function init(context: CliContext, target: Target, flags: InitFlags): Promise<void> {
   const { dimensions, distance, extensionSchema, promote, demote = [], plan = false } = flags;
   const database = new Database(target.pool);
-  const given = storeArgs(target, flags, context);
+  const given: PostgresVectorStoreArgs = {
+    ...storeArgs(target, flags, context),
+    ...(flags.partitioned && { partitions: "by-tenant" }),
+  };
   const { state, chosen } = await inspectStore(context, target, flags, given, { dimensions });
   const stored = state.activeModel?.metric;
   if (stored !== undefined && distance !== undefined && stored !== distance) {

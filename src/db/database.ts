@@ -5,7 +5,7 @@ import { canRunScoped, CLEAN_SESSION, runScoped } from "./scoped-query.js";
 import { PreparedStatements } from "./prepared.js";
 import { applySettings, type Settings } from "./settings.js";
 import { isEmbedded, type Pool, type PoolClient, type QueryReply, type QueryRequest } from "./pool.js";
-import { losesConnection, SQLSTATE, sqlstateOf, toDatabaseError } from "./sqlstate.js";
+import { isRowsMoving, losesConnection, SQLSTATE, sqlstateOf, toDatabaseError } from "./sqlstate.js";
 
 /** A statement and the name under which it appears in `pg_stat_statements` and in error messages. */
 export interface Statement {
@@ -32,6 +32,8 @@ export interface Session {
 }
 
 const MAX_ATTEMPTS = 5;
+/** Several times as long as a tenant's writes may be held up while its rows change partitions. */
+const MOVE_PATIENCE_MS = 30_000;
 
 /** All of the library's I/O: statements, transactions and exclusive connections over any pool. */
 export class Database {
@@ -71,15 +73,20 @@ export class Database {
   }
 
   /**
-   * Runs `work` in one transaction and commits it. A deadlock or serialization failure runs `work` again, so `work`
-   * must be repeatable and must not call user code.
+   * Runs `work` in one transaction and commits it. A deadlock or serialization failure runs `work` again, and so do writes
+   * of a tenant whose rows change partitions at this moment, so `work` must be repeatable and must not call user code.
    */
   async transaction<T>(settings: Settings, work: (session: Session) => Promise<T>): Promise<T> {
+    const began = performance.now();
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await this.#withClient((client) => inTransaction(client, settings, work));
       } catch (error) {
         const sqlstate = sqlstateOf(error);
+        if (isRowsMoving(error) && performance.now() - began < MOVE_PATIENCE_MS) {
+          await sleep(25 + Math.random() * 50);
+          continue;
+        }
         const retry = sqlstate === SQLSTATE.deadlock || sqlstate === SQLSTATE.serializationFailure;
         if (!retry || attempt === MAX_ATTEMPTS) throw error;
         await sleep(10 * 2 ** attempt * (0.5 + Math.random()));
@@ -87,9 +94,23 @@ export class Database {
     }
   }
 
-  /** Lends one connection outside a transaction, for statements that refuse to run in one. */
-  async connection<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    return this.#withClient((client) => work(sessionOf(client)));
+  /**
+   * Lends one connection outside a transaction, for statements that refuse to run in one.
+   *
+   * @param signal cancels the statement that runs when it fires, and no later one.
+   */
+  async connection<T>(work: (session: Session) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.#withClient(async (client) => {
+      const stopWatching = this.#cancelOnAbort(client, signal);
+      try {
+        return await work(sessionOf(client));
+      } catch (error) {
+        signal?.throwIfAborted();
+        throw error;
+      } finally {
+        await stopWatching();
+      }
+    }, signal);
   }
 
   /** Runs a request as it is, without settings. */

@@ -30,6 +30,8 @@ export interface RelationState {
   readonly exists: boolean;
   /** Whether row-level security is enabled and forced, so that it binds the owner too. */
   readonly rowSecurity: boolean;
+  /** Whether it is partitioned. */
+  readonly partitioned: boolean;
   /** Whether the app role may read and write it; true when there is no app role to ask about. */
   readonly granted: boolean;
   /** Highest revision applied by this library; `undefined` when it did not make the table. */
@@ -170,6 +172,7 @@ interface RelationFacts {
   columns: Record<string, string>;
   promoted: PromotedColumnFacts[];
   rowSecurity: boolean;
+  partitioned: boolean;
   granted: boolean;
 }
 
@@ -194,6 +197,7 @@ function relationFacts(table: string, appRole: string | undefined): Sql {
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and d.description like '{"promotedKey":%'
       ),
       'rowSecurity', c.relrowsecurity and c.relforcerowsecurity,
+      'partitioned', c.relkind = 'p',
       'granted', coalesce((
         select has_table_privilege(app.oid, c.oid, 'insert') and has_schema_privilege(app.oid, c.relnamespace, 'usage')
         from pg_roles app where app.rolname = ${appRole ?? null}::text
@@ -236,6 +240,7 @@ function toRelation(facts: RelationFacts | null, registry: Registry | undefined,
   return {
     exists: facts !== null,
     rowSecurity: facts?.rowSecurity ?? false,
+    partitioned: facts?.partitioned ?? false,
     granted: facts?.granted ?? false,
     columns: new Map(Object.entries(facts?.columns ?? {})),
     revision: found?.revision,

@@ -24,6 +24,8 @@ export interface Layout {
   readonly collectionsTable: string | undefined;
   /** Whether row-level security keeps tenants apart. */
   readonly tenancy: "off" | "rls";
+  /** Whether a new table is partitioned by tenant; `undefined` takes whatever is there. */
+  readonly partitions: "none" | "by-tenant" | undefined;
   /** The role that applications work as, and that gets rights on the tables; always there with tenancy. */
   readonly appRole: string | undefined;
   /** Where pgvector is to be created when the database does not have it yet. */

@@ -17,6 +17,7 @@ import {
   type Migration,
 } from "./migrations.generated.js";
 import { planPromotedKeys, promotedSql } from "./plan-promoted-keys.js";
+import { checkPartitions, chunksStorage, newPartitionsSql } from "./partitions.js";
 import { grantSteps, planAppRole, planTenancy, rowSecuritySql } from "./tenancy.js";
 import type { RelationState, SchemaState } from "./inspect.js";
 
@@ -46,7 +47,8 @@ export interface PlanOptions {
  * @throws SchemaVersionError when a newer library made the schema and this one must not touch it.
  * @throws SchemaDriftError when a table of that name exists and the library did not make it.
  * @throws ConfigurationError when the table keeps tenants apart and the store does not, or the other way round; and when
- * other metadata keys are promoted than the table has columns for, and that is not to be changed.
+ * it is partitioned and the store is configured otherwise, or the other way round; and when other metadata keys are
+ * promoted than the table has columns for, and that is not to be changed.
  */
 export function planSchema(
   state: SchemaState,
@@ -57,6 +59,7 @@ export function planSchema(
   checkServer(state);
   checkRelation(state.chunks, layout.table, CHUNKS_MIGRATIONS);
   checkChunksColumns(state, layout);
+  checkPartitions(state, layout);
   const collections = state.collections;
   if (collections) checkRelation(collections, layout.collectionsTable!, COLLECTIONS_MIGRATIONS);
   if (state.tenants.exists) checkRelation(state.tenants, TENANTS_TABLE, TENANTS_MIGRATIONS);
@@ -64,6 +67,7 @@ export function planSchema(
   const names: Record<string, string> = {
     ...migrationNames(state.schema, layout),
     embeddingType: embeddingType(state, layout, model),
+    storage: chunksStorage(layout),
   };
   const steps: SchemaStep[] = [];
   if (!state.schemaExists) {
@@ -78,9 +82,11 @@ export function planSchema(
   const secured = (migration: Migration, relation: string): string =>
     migration.revision === 1 && layout.tenancy === "rls" ? rowSecuritySql(state.schema, layout, relation) : "";
   for (const migration of pending(state.chunks, CHUNKS_MIGRATIONS)) {
-    const register =
-      migration.revision === 1 ? registerModel(names.models!, layout, model) + promotedSql(state, layout) : "";
-    steps.push(migrationStep("chunks", layout.table, migration, names, secured(migration, layout.table) + register));
+    const first = migration.revision === 1;
+    const more = first ? registerModel(names.models!, layout, model) + promotedSql(state, layout) : "";
+    const partitions = first ? newPartitionsSql(state.schema, layout) : "";
+    const sql = partitions + secured(migration, layout.table) + more;
+    steps.push(migrationStep("chunks", layout.table, migration, names, sql));
   }
   for (const migration of collections ? pending(collections, COLLECTIONS_MIGRATIONS) : []) {
     const table = layout.collectionsTable!;

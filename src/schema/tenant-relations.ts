@@ -13,6 +13,9 @@ export function tenantRelations(layout: Layout): readonly string[] {
 /** The restrictive policy of every table of tenant data; its comment names the store. */
 export const ACTIVE_POLICY = "langchain_pgvector_active";
 
+/** How the comment on a copy begins that is to become a partition, and repeats rows that are elsewhere. */
+export const MOVE_MARK = "langchain-pgvector move: ";
+
 /** A table of tenant data as it is in the database. */
 export interface SecuredRelation {
   readonly name: string;
@@ -59,6 +62,7 @@ export async function findTenantRelations(session: Session, schema: string, stor
         and obj_description(p.oid, 'pg_policy') = ${store}::text
         and c.relnamespace = (select oid from pg_namespace where nspname = ${schema}::text)
         and not c.relispartition
+        and not starts_with(coalesce(obj_description(c.oid, 'pg_class'), ''), ${MOVE_MARK}::text)
       order by c.relname <> ${store}::text, c.relname`,
   });
   return rows as unknown as SecuredRelation[];

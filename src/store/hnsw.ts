@@ -1,9 +1,10 @@
 import sql, { raw } from "sql-template-tag";
-import type { Session } from "../db/database.js";
-import { qualified, quoteIdentifier, quoteLiteral, quoteQualified, shortenName } from "../db/identifiers.js";
+import { quoteLiteral, quoteQualified } from "../db/identifiers.js";
 import { ConfigurationError, DimensionMismatchError, IndexBuildError } from "../errors.js";
 import { applySteps } from "../schema/apply.js";
 import { FIXED_COLUMNS, type StorageType } from "../schema/layout.js";
+import { derivedName } from "../schema/partitions.js";
+import { createPartitionedIndex, ensureIndex } from "./build-index.js";
 import { formatIndexNote } from "./index-note.js";
 import { measureEfSearch } from "./measure-recall.js";
 import { operatorClass } from "./metric.js";
@@ -38,7 +39,8 @@ const MAX_DIMENSIONS: Record<StorageType, number> = { vector: 2_000, halfvec: 4_
 /**
  * Builds an HNSW index on the embedding column with `create index concurrently`, so that reads and writes go on, and
  * measures how many candidates its searches need. Does nothing when the index is there; replaces the invalid remains of
- * an interrupted build.
+ * an interrupted build. On a partitioned table one partition after the other gets its index, and later partitions get
+ * theirs when they are made.
  *
  * @throws IndexBuildError when the build fails (its remains are removed), when the column has more dimensions than
  * HNSW can index, or when another relation has the index's name.
@@ -46,43 +48,27 @@ const MAX_DIMENSIONS: Record<StorageType, number> = { vector: 2_000, halfvec: 4_
 export async function createHnswIndex(store: OpenStore, config: HnswConfig): Promise<void> {
   const checked = checkConfig(store, config);
   const name = indexName(config.namespace, store.options.layout.table, store.model.column, checked.tenant);
-  if (!(await build(store, name, checked))) return;
+  const built = await build(store, name, checked);
   store.memory.forgetIndexes();
   if (checked.targetRecall === undefined) return;
-  // The index is there and serves; without the figure it does so with the default.
-  await noteRecall(store, name, checked.targetRecall, checked.tenant).catch((error: unknown) => {
-    store.options.logger.warn(`langchain-pgvector: the recall of ${name} was not measured: ${String(error)}`);
-  });
+  for (const index of built) {
+    // It is there and serves; without the figure it does so with the default.
+    await noteRecall(store, index, checked.targetRecall, checked.tenant).catch((error: unknown) => {
+      store.options.logger.warn(`langchain-pgvector: the recall of ${index} was not measured: ${String(error)}`);
+    });
+  }
 }
 
-/** @returns whether it had to be built. */
-async function build(store: OpenStore, name: string, config: CheckedConfig): Promise<boolean> {
+/** @returns the names of the indexes that had to be built: one, or one for each partition. */
+async function build(store: OpenStore, name: string, config: CheckedConfig): Promise<string[]> {
   const { m, efConstruction, tenant } = config;
   const { table } = store.options.layout;
   const rows = tenant === undefined ? "" : ` where ${FIXED_COLUMNS.tenant} = ${quoteLiteral(tenant)}`;
   const opclass = operatorClass(store.options.metric, store.model.storageType, store.server.vector.schema);
-  return store.database.connection(async (session) => {
-    const existing = await findIndex(session, store, name);
-    if (existing === "valid") return false;
-    if (existing === "invalid") await dropIndex(session, store, name);
-    try {
-      await session.execute({
-        name: "create-index",
-        sql: sql`create index concurrently ${raw(quoteIdentifier(name))} on ${store.table} using hnsw (${store.columns.embedding} ${raw(opclass)}) with (m = ${raw(String(m))}, ef_construction = ${raw(String(efConstruction))})${raw(rows)}`,
-      });
-      return true;
-    } catch (cause) {
-      // What is left of a failed build slows every write and serves no search.
-      if ((await findIndex(session, store, name).catch(() => "absent")) === "invalid") {
-        await dropIndex(session, store, name).catch(() => undefined);
-      }
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new IndexBuildError(
-        `The index ${JSON.stringify(name)} on ${JSON.stringify(table)} was not built: ${reason}`,
-        { cause },
-      );
-    }
-  });
+  const using = sql`using hnsw (${store.columns.embedding} ${raw(opclass)}) with (m = ${raw(String(m))}, ef_construction = ${raw(String(efConstruction))})${raw(rows)}`;
+  if (store.partitioned) return createPartitionedIndex(store, name, using);
+  const index = { schema: store.schema, table, name, using };
+  return (await store.database.connection((session) => ensureIndex(session, index))) ? [name] : [];
 }
 
 async function noteRecall(store: OpenStore, name: string, target: number, tenant: string | undefined): Promise<void> {
@@ -107,8 +93,7 @@ export function indexName(
   column: string,
   tenant: string | undefined,
 ): string {
-  const parts = [...(namespace ? [namespace] : []), table, column, ...(tenant === undefined ? [] : [tenant])];
-  return shortenName(`${parts.join("_")}_hnsw_idx`);
+  return derivedName(...(namespace ? [namespace] : []), table, column, ...(tenant ? [tenant] : []), "hnsw_idx");
 }
 
 interface CheckedConfig {
@@ -157,40 +142,13 @@ function checkConfig(store: OpenStore, config: HnswConfig): CheckedConfig {
   if (tenantId !== undefined && options.layout.tenancy === "off") {
     throw new ConfigurationError('tenantId needs tenancy: "rls"; leave it out for an index on all rows.');
   }
+  if (tenantId !== undefined && store.partitioned) {
+    throw new ConfigurationError("The table is partitioned: give the tenant a partition with tenants.isolate instead.");
+  }
   return {
     m,
     efConstruction,
     tenant: tenantId === undefined ? undefined : toTenantId(tenantId),
     targetRecall: targetRecall === false ? undefined : targetRecall,
   };
-}
-
-async function findIndex(session: Session, store: OpenStore, name: string): Promise<"absent" | "valid" | "invalid"> {
-  const index = quoteQualified(store.schema, name);
-  const table = quoteQualified(store.schema, store.options.layout.table);
-  const { rows } = await session.execute({
-    name: "find-index",
-    sql: sql`
-      select coalesce(i.indrelid = to_regclass(${table}::text), false) as ours, i.indisvalid as valid,
-        (select p.pid from pg_stat_progress_create_index p where p.index_relid = c.oid limit 1) as builder
-      from pg_class c left join pg_index i on i.indexrelid = c.oid
-      where c.oid = to_regclass(${index}::text)`,
-  });
-  const row = rows[0] as { ours: boolean; valid: boolean; builder: number | null } | undefined;
-  if (row === undefined) return "absent";
-  if (!row.ours) {
-    throw new IndexBuildError(`The name ${index} belongs to another relation; set \`namespace\` to tell them apart.`);
-  }
-  if (row.valid) return "valid";
-  if (row.builder !== null) {
-    throw new IndexBuildError(`The index ${index} is being built already, by backend ${row.builder}; wait for it.`);
-  }
-  return "invalid";
-}
-
-async function dropIndex(session: Session, store: OpenStore, name: string): Promise<void> {
-  await session.execute({
-    name: "drop-index",
-    sql: sql`drop index concurrently if exists ${qualified(store.schema, name)}`,
-  });
 }

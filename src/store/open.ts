@@ -19,6 +19,8 @@ export interface OpenStore {
   readonly database: Database;
   readonly options: ResolvedOptions;
   readonly server: ServerInfo & { vector: NonNullable<ServerInfo["vector"]> };
+  /** Whether the table is partitioned by tenant. */
+  readonly partitioned: boolean;
   /** The schema that the table was found in or made in. */
   readonly schema: string;
   readonly model: ModelVersion;
@@ -81,6 +83,7 @@ export async function openStore(
     database,
     options: { ...options, metric: metricOf(model, options) },
     server: { ...state.server, vector },
+    partitioned: state.chunks.partitioned,
     schema: state.schema,
     model,
     table: qualified(state.schema, layout.table),

@@ -46,6 +46,12 @@ export interface PostgresVectorStoreArgs extends Omit<PGVectorStoreArgs, "filter
    * @defaultValue `"off"`
    */
   tenancy?: "off" | "rls";
+  /**
+   * `"by-tenant"`: a new table is partitioned, with one partition for all tenants from which `tenants.isolate` moves large
+   * ones into their own. Needs tenancy: "rls". When the table is there, it has to be of the kind that is given.
+   * @defaultValue the kind of the table that is there, `"none"` for a new one
+   */
+  partitions?: "none" | "by-tenant";
   /** The tenant of this store's calls, or a function that says it for each call. See also `forTenant`. */
   tenantId?: TenantId;
   /**
@@ -114,6 +120,12 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
   if (tenancy === "off" && args.tenantId !== undefined) {
     throw new ConfigurationError('`tenantId` needs tenancy: "rls"; without it, nothing keeps tenants apart.');
   }
+  const partitions = oneOf("partitions", args.partitions, ["none", "by-tenant"]);
+  if (tenancy === "off" && partitions === "by-tenant") {
+    throw new ConfigurationError(
+      'partitions: "by-tenant" needs tenancy: "rls"; without it, all rows are of one tenant.',
+    );
+  }
   const layout: Layout = {
     schema: args.schemaName ?? undefined,
     table: args.tableName ?? DEFAULT_TABLE,
@@ -121,6 +133,7 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
       args.collectionTableName ??
       (args.collectionName === undefined ? undefined : `${args.tableName ?? DEFAULT_TABLE}_collections`),
     tenancy,
+    partitions,
     appRole: args.appRole ?? (tenancy === "rls" ? DEFAULT_APP_ROLE : undefined),
     extensionSchema: args.extensionSchemaName ?? undefined,
     columns: {

@@ -37,11 +37,19 @@ export class SearchMemory {
   adviseAt = 0;
   readonly #indexes = new ExpiringCache<VectorIndex[]>(1, INDEX_LIFE_MS);
   readonly #tenants = new ExpiringCache<TenantFacts>(10_000, ROWS_LIFE_MS);
+  #relations: string | undefined;
   readonly #shares = new ExpiringCache<number>(2_000, ROWS_LIFE_MS);
 
   /** The vector indexes that searches of the store can use. */
   indexes(ask: () => Promise<VectorIndex[]>): Promise<VectorIndex[]> {
-    return this.#indexes.get("", ask);
+    return this.#indexes.get("", async () => {
+      const indexes = await ask();
+      const relations = indexes.map(({ relation }) => relation).toSorted((a, b) => a - b);
+      // Partitions that come or go have taken rows of tenants with them.
+      if (this.#relations !== undefined && this.#relations !== relations.join()) this.#tenants.clear();
+      this.#relations = relations.join();
+      return indexes;
+    });
   }
 
   tenant(tenant: string, ask: () => Promise<TenantFacts>): Promise<TenantFacts> {
@@ -64,6 +72,12 @@ export class SearchMemory {
    */
   noteRows(tenant: string, count: number): void {
     if (count >= MANY_ROWS) this.#tenants.delete(tenant);
+  }
+
+  /** To be called when a tenant's rows have changed partitions. */
+  forgetPartitions(): void {
+    this.#indexes.clear();
+    this.#tenants.clear();
   }
 
   /** To be called when an index has been built or dropped. */

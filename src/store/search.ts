@@ -90,6 +90,8 @@ function searchSql(store: ScopedStore, search: DenseSearch, strategy: SearchStra
   const { id, content, metadata, embedding } = store.columns;
   const operator = distanceOperator(store.options.metric, store.server.vector.schema);
   const distance = sql`${embedding} ${operator} ${asEmbedding(store, sql`${new VectorParameter(search.vector)}`)}`;
+  // Version 18 forgets over a single partition that its index was discouraged; this order no index can serve anyway.
+  const measured = store.partitioned && strategy.kind === "exact" ? sql`(${distance}) + 0` : distance;
   const filter = search.filter === undefined ? empty : sql` and ${compileFilter(search.filter, store.columns)}`;
   const counted = strategy.kind === "index" && strategy.enough > search.k;
   // The order must be the bare distance, or no index can serve it; by name, so that the vector travels once. A relaxed
@@ -97,7 +99,7 @@ function searchSql(store: ScopedStore, search: DenseSearch, strategy: SearchStra
   return sql`
     with nearest as materialized (
       select ${id} as id, ${content} as content, ${metadata} as metadata,
-        ${search.includeEmbeddings ? sql`${embeddingAsText(store)} as embedding,` : empty} ${distance} as distance
+        ${search.includeEmbeddings ? sql`${embeddingAsText(store)} as embedding,` : empty} ${measured} as distance
       from ${store.table}
       where ${scope(store)}${filter}
       order by distance

@@ -405,6 +405,24 @@ describeServer("PostgresVectorStore", () => {
         expect((await errorOf(store.similaritySearch("red"))).name).toBe("MissingTenantError");
       },
 
+      async partitions() {
+        expect((await errorOf(open({ partitions: "by-tenant" }))).name).toBe("ConfigurationError");
+        expect((await errorOf(open({ tenancy: "rls", partitions: "by-hash" as never }))).message).toMatch(/by-hash/);
+        const tableName = newTable();
+        const store = await open({ tenancy: "rls", tenantId: "acme", partitions: "by-tenant", tableName });
+        await store.addDocuments(documents);
+        expect(await rows("select tableoid::regclass::text as t from " + tableName + " limit 1")).toEqual([
+          { t: `${tableName}_default` },
+        ]);
+        expect(await (await open({ tenancy: "rls", tenantId: "acme", tableName })).get()).toHaveLength(3);
+        const other = await errorOf(open({ tenancy: "rls", partitions: "none", tableName }));
+        expect(other.message).toMatch(/is partitioned by tenant.*leave the option out/);
+        const plain = newTable();
+        await open({ tenancy: "rls", tableName: plain });
+        const late = await errorOf(open({ tenancy: "rls", partitions: "by-tenant", tableName: plain }));
+        expect(late.message).toMatch(/is not partitioned, which is decided when a table is made/);
+      },
+
       async tenantId() {
         expect((await errorOf(open({ tenantId: "acme" }))).name).toBe("ConfigurationError");
         const tableName = newTable();

@@ -9,6 +9,7 @@ const layout: Layout = {
   table: "chunks",
   collectionsTable: undefined,
   tenancy: "off",
+  partitions: undefined,
   appRole: undefined,
   extensionSchema: undefined,
   columns: { id: "id", content: "text", metadata: "metadata", embedding: "embedding" },
@@ -28,6 +29,7 @@ const model: ModelVersion = {
 const absent: RelationState = {
   exists: false,
   rowSecurity: false,
+  partitioned: false,
   granted: true,
   revision: undefined,
   breakingRevision: 0,

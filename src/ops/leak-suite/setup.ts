@@ -25,6 +25,7 @@ export interface SetupOptions {
   readonly schemaName: string | undefined;
   readonly extensionSchemaName: string | undefined;
   readonly appRole: string | undefined;
+  readonly partitioned: boolean;
   readonly tenants: number;
   readonly seed: number;
   readonly signal: AbortSignal | undefined;
@@ -52,6 +53,7 @@ export async function createGround(options: SetupOptions): Promise<Ground> {
     promotedKeys: { owner: "text", n: "number" },
     // Most adds then take several statements of one transaction.
     chunkSize: 2,
+    ...(options.partitioned && { partitions: "by-tenant" as const }),
     ...(schemaName !== undefined && { schemaName }),
     ...(extensionSchemaName !== undefined && { extensionSchemaName }),
     ...(appRole !== undefined && { appRole }),

@@ -25,7 +25,8 @@ export type FindingCode =
   | "tenant-setting-in-session"
   | "trigger-copies-rows"
   | "rule-copies-rows"
-  | "publication-of-all-tenants";
+  | "publication-of-all-tenants"
+  | "move-unfinished";
 
 /** Something about the database by which one tenant may see or change another's data. */
 export interface Finding {
