@@ -1,0 +1,55 @@
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
+import type { ScopedStore } from "../open.js";
+import { BatchWriter } from "./batch-writer.js";
+import { Batch } from "./batch.js";
+import { chooseWriter } from "./choose-writer.js";
+import { GroupEmbedder } from "./embed-groups.js";
+import type { BulkLoadOptions, BulkLoadPlan, BulkLoadResult, BulkLoadSource } from "./options.js";
+import { ProgressReport } from "./progress.js";
+import { readGroups } from "./read-groups.js";
+import { Rejects } from "./rejects.js";
+import { writeAll } from "./write-all.js";
+import type { RowWriter } from "./write-rows.js";
+
+/** What a transaction is to write, vectors and texts each: large enough that its fixed costs vanish, and soon over. */
+const BATCH_BYTES = 16 * 2 ** 20;
+/** One that is filled while two are written. */
+const BATCHES = 3;
+
+/** Stores whatever the source brings; see `PostgresVectorStore.bulkLoad`. */
+export async function bulkLoad(
+  store: ScopedStore,
+  embeddings: EmbeddingsInterface,
+  source: BulkLoadSource,
+  plan: BulkLoadPlan,
+  options: BulkLoadOptions,
+): Promise<BulkLoadResult> {
+  const { signal } = options;
+  const rejects = new Rejects(plan.onError, options.onReject);
+  const progress = new ProgressReport(plan.total, 0, rejects, options.onProgress);
+  const writer = await chooseWriter(store, signal);
+  const writing = new BatchWriter(store, writer, rejects, async () => undefined, signal);
+  const embedder = new GroupEmbedder(store, embeddings, plan.embed, rejects, signal);
+  const groups = readGroups(source, { skip: 0, size: plan.embed.batchSize, rejects, signal });
+  await writeAll(embedder.run(groups), writing, batchesFor(store, writer, plan), progress);
+  await writing.flush();
+  return {
+    rows: progress.rows,
+    resumedFrom: 0,
+    rejected: rejects.count,
+    rejectedRows: rejects.listed,
+    bytes: progress.bytes,
+    seconds: progress.seconds,
+    path: writing.path,
+    rebuiltIndexes: [],
+  };
+}
+
+function batchesFor({ model }: ScopedStore, { path }: RowWriter, plan: BulkLoadPlan): Batch[] {
+  const { dimensions } = model;
+  // Arrays of vectors are what that path sends, whatever the column's type.
+  const type = path === "arrays" ? "vector" : model.storageType;
+  const rowBytes = 8 + dimensions * (type === "vector" ? 4 : 2);
+  const rows = plan.batchRows ?? Math.min(10_000, Math.max(100, Math.floor(BATCH_BYTES / rowBytes)));
+  return Array.from({ length: BATCHES }, () => new Batch(rows, BATCH_BYTES, dimensions, type));
+}
