@@ -1,9 +1,8 @@
-import { createHash } from "node:crypto";
 import sql, { raw } from "sql-template-tag";
 import type { Session } from "../db/database.js";
 import { qualified, quoteIdentifier, quoteQualified } from "../db/identifiers.js";
 import { ConfigurationError, DimensionMismatchError, IndexBuildError } from "../errors.js";
-import type { StorageType } from "../schema/layout.js";
+import { shortName, type StorageType } from "../schema/layout.js";
 import { operatorClass } from "./metric.js";
 import type { OpenStore } from "./open.js";
 import { integer } from "./options.js";
@@ -64,12 +63,7 @@ export async function createHnswIndex(store: OpenStore, config: HnswConfig): Pro
 
 /** The name of an HNSW index; a long one is cut and told apart by a hash of the whole. */
 export function indexName(namespace: string | undefined, table: string, column: string): string {
-  const full = `${namespace === undefined || namespace === "" ? "" : `${namespace}_`}${table}_${column}_hnsw_idx`;
-  if (Buffer.byteLength(full) <= 63) return full;
-  const hash = createHash("sha256").update(full).digest("hex").slice(0, 12);
-  let head = full;
-  while (Buffer.byteLength(head) > 63 - hash.length - 1) head = head.slice(0, -1);
-  return `${head.toWellFormed()}_${hash}`;
+  return shortName(`${namespace === undefined || namespace === "" ? "" : `${namespace}_`}${table}_${column}_hnsw_idx`);
 }
 
 function checkConfig(store: OpenStore, config: HnswConfig): { m: number; efConstruction: number } {

@@ -148,7 +148,7 @@ describe("bulkLoad", () => {
     ["embed.requestsPerMinute", [], { embed: { requestsPerMinute: -1 } }, "embed.requestsPerMinute"],
   ])("refuses %s before any I/O", async (_, source, options, message) => {
     const store = new PostgresVectorStore(embeddings, { connectionString: "postgres://nobody@127.0.0.1:1/none" });
-    const error = await errorOf(store.bulkLoad(source as BulkLoadSource, options as object));
+    const error = await errorOf(store.bulkLoad(source as BulkLoadSource, options));
     expect(error).toBeInstanceOf(ConfigurationError);
     expect(error.message).toContain(message);
   });

@@ -61,8 +61,7 @@ export class BatchWriter {
   /** @returns how many rows were stored, once they are. */
   write(batch: Batch): Promise<number> {
     const before = this.#previous;
-    let stumble = (): void => undefined;
-    const stumbled = new Promise<void>((resolve) => (stumble = resolve));
+    const { promise: stumbled, resolve: stumble } = withResolvers();
     const count = this.#attempt({ batch, before, stumble }, batch.sorted());
     const stored = count.then(() => undefined);
     stored.catch(() => undefined);
@@ -139,6 +138,12 @@ export class BatchWriter {
     const first = await this.#attempt(task, rows.slice(0, middle), false);
     return first + (await this.#attempt(task, rows.slice(middle), false));
   }
+}
+
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve!: () => void;
+  const promise = new Promise<void>((settle) => (resolve = settle));
+  return { promise, resolve };
 }
 
 function isDataError(error: unknown): error is DatabaseError {

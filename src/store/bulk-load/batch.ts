@@ -7,6 +7,7 @@ export interface BatchRow extends CopyRow {
   /** Position in the source, from 0. */
   readonly row: number;
   readonly ownId: boolean;
+  readonly sourceHash: Uint8Array;
 }
 
 /** Rows of one transaction. Used again for later ones, so that a load does not take new memory for each. */
@@ -23,6 +24,8 @@ export class Batch {
   taken = 0;
   /** Rows of the source that have been dealt with once this batch is stored. */
   end = 0;
+  /** The row that was taken last. */
+  last: BatchRow | undefined;
 
   constructor(capacity: number, maxTextBytes: number, dimensions: number, type: "vector" | "halfvec") {
     this.slab = new VectorSlab(capacity, dimensions, type);
@@ -45,18 +48,19 @@ export class Batch {
   }
 
   /** Takes a row, in place of an earlier one of the same id: one statement cannot write a row twice. */
-  add({ id, content, metadata, contentHash, row, ownId, vector }: ReadyRow): void {
+  add({ id, content, metadata, contentHash, row, ownId, sourceHash, vector }: ReadyRow): void {
     const earlier = this.#rows.get(id);
     if (earlier !== undefined) {
       this.#free.push(earlier.slot);
       this.#textBytes -= bytesOf(earlier);
     }
     const slot = this.#free.pop() ?? this.#next++;
-    const made = { id, content, metadata, contentHash, slot, row, ownId };
+    const made = { id, content, metadata, contentHash, slot, row, ownId, sourceHash };
     this.slab.put(slot, vector);
     this.#rows.set(id, made);
     this.#textBytes += bytesOf(made);
     this.taken += 1;
+    this.last = made;
     this.end = row + 1;
   }
 
@@ -72,6 +76,7 @@ export class Batch {
     this.#textBytes = 0;
     this.taken = 0;
     this.end = 0;
+    this.last = undefined;
   }
 }
 

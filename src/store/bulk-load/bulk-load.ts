@@ -2,6 +2,7 @@ import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import type { ScopedStore } from "../open.js";
 import { BatchWriter } from "./batch-writer.js";
 import { Batch } from "./batch.js";
+import { Checkpoint } from "./checkpoint.js";
 import { chooseWriter } from "./choose-writer.js";
 import { GroupEmbedder } from "./embed-groups.js";
 import type { BulkLoadOptions, BulkLoadPlan, BulkLoadResult, BulkLoadSource } from "./options.js";
@@ -26,16 +27,25 @@ export async function bulkLoad(
 ): Promise<BulkLoadResult> {
   const { signal } = options;
   const rejects = new Rejects(plan.onError, options.onReject);
-  const progress = new ProgressReport(plan.total, 0, rejects, options.onProgress);
+  const checkpoint = new Checkpoint(store, plan.checkpoint);
+  await checkpoint.open();
+  const progress = new ProgressReport(plan.total, checkpoint.rowsDone, rejects, options.onProgress);
   const writer = await chooseWriter(store, signal);
-  const writing = new BatchWriter(store, writer, rejects, async () => undefined, signal);
+  const writing = new BatchWriter(
+    store,
+    writer,
+    rejects,
+    (session, batch) => checkpoint.record(session, batch),
+    signal,
+  );
   const embedder = new GroupEmbedder(store, embeddings, plan.embed, rejects, signal);
-  const groups = readGroups(source, { skip: 0, size: plan.embed.batchSize, rejects, signal });
+  const groups = readGroups(source, { size: plan.embed.batchSize, checkpoint, rejects, signal });
   await writeAll(embedder.run(groups), writing, batchesFor(store, writer, plan), progress);
   await writing.flush();
+  await checkpoint.close();
   return {
     rows: progress.rows,
-    resumedFrom: 0,
+    resumedFrom: checkpoint.rowsDone,
     rejected: rejects.count,
     rejectedRows: rejects.listed,
     bytes: progress.bytes,

@@ -4,7 +4,8 @@ import { Breather } from "../../db/breather.js";
 import { IngestError } from "../../errors.js";
 import { toChunkRow, type ChunkRow } from "../rows.js";
 import type { BulkLoadItem, BulkLoadSource } from "./options.js";
-import { isRowError, type Rejects } from "./rejects.js";
+import type { Checkpoint } from "./checkpoint.js";
+import { isRowError, Rejects } from "./rejects.js";
 
 /** A row of the source on its way into a batch. */
 export interface SourceRow extends ChunkRow {
@@ -12,6 +13,8 @@ export interface SourceRow extends ChunkRow {
   readonly row: number;
   /** Whether the id was given, and not made here. */
   readonly ownId: boolean;
+  /** Hash of the content as the source gave it. */
+  readonly sourceHash: Uint8Array;
   readonly vector: ArrayLike<number> | undefined;
 }
 
@@ -22,6 +25,9 @@ export interface Group {
   readonly end: number;
 }
 
+/** An earlier call has dealt with the row, and reported it if it had to. */
+const IGNORED = new Rejects("skip", undefined);
+
 /**
  * Reads the source in groups of `size` rows, those that cannot be rows left out by the policy. Reads no further than it
  * is asked for, and ends the source when it is left.
@@ -30,14 +36,21 @@ export interface Group {
  */
 export async function* readGroups(
   source: BulkLoadSource,
-  options: { skip: number; size: number; rejects: Rejects; signal: AbortSignal | undefined },
+  options: {
+    size: number;
+    checkpoint: Checkpoint;
+    rejects: Rejects;
+    signal: AbortSignal | undefined;
+  },
 ): AsyncGenerator<Group> {
-  const { skip, size, rejects, signal } = options;
+  const { size, checkpoint, rejects, signal } = options;
+  const skip = checkpoint.rowsDone;
   const breather = new Breather();
   let row = 0;
   let rows: SourceRow[] = [];
   for await (const item of untilAborted(source, signal)) {
     row += 1;
+    if (row === skip) checkpoint.check(toSourceRow(item, row - 1, IGNORED));
     if (row <= skip) continue;
     const made = toSourceRow(item, row - 1, rejects);
     if (made !== undefined) rows.push(made);
@@ -84,7 +97,8 @@ async function* untilAborted(source: BulkLoadSource, signal: AbortSignal | undef
 function toSourceRow(item: BulkLoadItem, row: number, rejects: Rejects): SourceRow | undefined {
   try {
     const { document, embedding } = partsOf(item, row);
-    return { ...toChunkRow(document, row), row, ownId: document.id !== undefined, vector: embedding };
+    const chunk = toChunkRow(document, row);
+    return { ...chunk, row, ownId: document.id !== undefined, sourceHash: chunk.contentHash, vector: embedding };
   } catch (error) {
     if (!isRowError(error)) throw error;
     rejects.reject(row, idOf(item), error);
