@@ -108,8 +108,18 @@ export class Database {
   }
 
   /** Lends one connection outside a transaction, for statements that refuse to run in one. */
-  async connection<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    return this.#withClient((client) => work(sessionOf(client)));
+  async connection<T>(work: (session: Session) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.#withClient(async (client) => {
+      const stopWatching = this.#cancelOnAbort(client, signal);
+      try {
+        return await work(sessionOf(client));
+      } catch (error) {
+        signal?.throwIfAborted();
+        throw error;
+      } finally {
+        await stopWatching();
+      }
+    }, signal);
   }
 
   /** Runs a request as it is, without settings. */

@@ -1,8 +1,8 @@
 import sql, { raw } from "sql-template-tag";
-import type { Session } from "../db/database.js";
-import { qualified, quoteIdentifier, quoteQualified } from "../db/identifiers.js";
+import { quoteIdentifier } from "../db/identifiers.js";
 import { ConfigurationError, DimensionMismatchError, IndexBuildError } from "../errors.js";
 import { shortName, type StorageType } from "../schema/layout.js";
+import { buildIndex } from "./index-build.js";
 import { operatorClass } from "./metric.js";
 import type { OpenStore } from "./open.js";
 import { integer } from "./options.js";
@@ -35,30 +35,8 @@ export async function createHnswIndex(store: OpenStore, config: HnswConfig): Pro
   const { table } = store.options.layout;
   const name = indexName(config.namespace, table, store.model.column);
   const opclass = operatorClass(store.options.metric, store.model.storageType, store.server.vector.schema);
-  await store.database.connection(async (session) => {
-    const existing = await findIndex(session, store, name);
-    if (existing === "valid") return;
-    if (existing === "invalid") await dropIndex(session, store, name);
-    try {
-      await session.execute({
-        name: "create-index",
-        sql: sql`create index concurrently ${raw(quoteIdentifier(name))} on ${store.table} using hnsw (${store.columns.embedding} ${raw(opclass)}) with (m = ${raw(String(m))}, ef_construction = ${raw(String(efConstruction))})`,
-      });
-      store.memory.forgetIndexes();
-    } catch (cause) {
-      // What is left of a failed build slows every write and serves no search.
-      if ((await findIndex(session, store, name).catch(() => "absent")) === "invalid") {
-        await dropIndex(session, store, name).catch(() => undefined);
-      }
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new IndexBuildError(
-        `The index ${JSON.stringify(name)} on ${JSON.stringify(table)} was not built: ${reason}`,
-        {
-          cause,
-        },
-      );
-    }
-  });
+  const create = sql`create index concurrently ${raw(quoteIdentifier(name))} on ${store.table} using hnsw (${store.columns.embedding} ${raw(opclass)}) with (m = ${raw(String(m))}, ef_construction = ${raw(String(efConstruction))})`;
+  await store.database.connection((session) => buildIndex(session, store, name, create));
 }
 
 /** The name of an HNSW index; a long one is cut and told apart by a hash of the whole. */
@@ -99,34 +77,4 @@ function checkConfig(store: OpenStore, config: HnswConfig): { m: number; efConst
     throw new ConfigurationError(`efConstruction is ${efConstruction}; it must be at least 2 * m = ${2 * m}.`);
   }
   return { m, efConstruction };
-}
-
-async function findIndex(session: Session, store: OpenStore, name: string): Promise<"absent" | "valid" | "invalid"> {
-  const index = quoteQualified(store.schema, name);
-  const table = quoteQualified(store.schema, store.options.layout.table);
-  const { rows } = await session.execute({
-    name: "find-index",
-    sql: sql`
-      select coalesce(i.indrelid = to_regclass(${table}::text), false) as ours, i.indisvalid as valid,
-        (select p.pid from pg_stat_progress_create_index p where p.index_relid = c.oid limit 1) as builder
-      from pg_class c left join pg_index i on i.indexrelid = c.oid
-      where c.oid = to_regclass(${index}::text)`,
-  });
-  const row = rows[0] as { ours: boolean; valid: boolean; builder: number | null } | undefined;
-  if (row === undefined) return "absent";
-  if (!row.ours) {
-    throw new IndexBuildError(`The name ${index} belongs to another relation; set \`namespace\` to tell them apart.`);
-  }
-  if (row.valid) return "valid";
-  if (row.builder !== null) {
-    throw new IndexBuildError(`The index ${index} is being built already, by backend ${row.builder}; wait for it.`);
-  }
-  return "invalid";
-}
-
-async function dropIndex(session: Session, store: OpenStore, name: string): Promise<void> {
-  await session.execute({
-    name: "drop-index",
-    sql: sql`drop index concurrently if exists ${qualified(store.schema, name)}`,
-  });
 }

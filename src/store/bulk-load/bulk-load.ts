@@ -9,6 +9,7 @@ import type { BulkLoadOptions, BulkLoadPlan, BulkLoadResult, BulkLoadSource } fr
 import { ProgressReport } from "./progress.js";
 import { readGroups } from "./read-groups.js";
 import { Rejects } from "./rejects.js";
+import { TableCare } from "./table-care.js";
 import { writeAll } from "./write-all.js";
 import type { RowWriter } from "./write-rows.js";
 
@@ -31,18 +32,31 @@ export async function bulkLoad(
   await checkpoint.open();
   const progress = new ProgressReport(plan.total, checkpoint.rowsDone, rejects, options.onProgress);
   const writer = await chooseWriter(store, signal);
-  const writing = new BatchWriter(
-    store,
-    writer,
-    rejects,
-    (session, batch) => checkpoint.record(session, batch),
-    signal,
-  );
+  const record = checkpoint.record.bind(checkpoint);
+  const writing = new BatchWriter(store, writer, rejects, record, signal);
   const embedder = new GroupEmbedder(store, embeddings, plan.embed, rejects, signal);
   const groups = readGroups(source, { size: plan.embed.batchSize, checkpoint, rejects, signal });
-  await writeAll(embedder.run(groups), writing, batchesFor(store, writer, plan), progress);
-  await writing.flush();
-  await checkpoint.close();
+  const care = await TableCare.begin(store, plan, checkpoint.rowsDone);
+  try {
+    await writeAll(embedder.run(groups), writing, batchesFor(store, writer, plan), (stored) => {
+      progress.stored(stored);
+      care.noteRows(progress.rows);
+    });
+    await writing.flush();
+    await checkpoint.close();
+    if (plan.vacuum && progress.rows > 0) {
+      progress.say("vacuuming");
+      await care.vacuum(signal);
+    }
+  } catch (error) {
+    // Whoever aborts does not want to wait for an index; what failed is worth more than what fails after it.
+    await care.restore(!signal?.aborted, undefined).catch((also: unknown) => {
+      store.options.logger.warn(`langchain-pgvector: after a bulk load that failed: ${String(also)}`);
+    });
+    throw error;
+  }
+  progress.say("indexing");
+  await care.restore(true, signal);
   return {
     rows: progress.rows,
     resumedFrom: checkpoint.rowsDone,
@@ -51,7 +65,7 @@ export async function bulkLoad(
     bytes: progress.bytes,
     seconds: progress.seconds,
     path: writing.path,
-    rebuiltIndexes: [],
+    rebuiltIndexes: care.rebuilt,
   };
 }
 

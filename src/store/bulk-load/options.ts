@@ -70,6 +70,11 @@ export interface BulkLoadOptions {
    * @defaultValue `"auto"`
    */
   indexes?: "keep" | "rebuild" | "auto" | undefined;
+  /**
+   * Whether the table is vacuumed and analyzed at the end, where the role may; for several loads it is enough after the last.
+   * @defaultValue true
+   */
+  vacuum?: boolean | undefined;
   /** Called after each batch. */
   onProgress?: ((progress: BulkLoadProgress) => void) | undefined;
   /** Ends the load: the batch on its way is rolled back, those before it stay. */
@@ -105,6 +110,7 @@ export interface BulkLoadPlan {
     readonly requestsPerMinute: number | undefined;
   };
   readonly indexes: "keep" | "rebuild" | "auto";
+  readonly vacuum: boolean;
 }
 
 const MAX_CHECKPOINT_BYTES = 200;
@@ -127,6 +133,7 @@ export function checkBulkLoad(source: BulkLoadSource, options: BulkLoadOptions):
       requestsPerMinute: integer("embed.requestsPerMinute", embed.requestsPerMinute, 1, 1_000_000),
     },
     indexes: oneOf("indexes", options.indexes, ["keep", "rebuild", "auto"]) ?? "auto",
+    vacuum: options.vacuum ?? true,
   };
 }
 

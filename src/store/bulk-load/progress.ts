@@ -1,6 +1,15 @@
 import type { BulkLoadProgress } from "./options.js";
 import type { Rejects } from "./rejects.js";
 
+export interface StoredBatch {
+  readonly written: number;
+  /** Rows that were to be written: one for each id. */
+  readonly distinct: number;
+  /** Rows that were taken from the source. */
+  readonly taken: number;
+  readonly bytes: number;
+}
+
 /** Counts what a load has stored, and says so after each batch. */
 export class ProgressReport {
   rows = 0;
@@ -18,8 +27,8 @@ export class ProgressReport {
     return (performance.now() - this.#started) / 1_000;
   }
 
-  /** To be called with what was written of the distinct ids of a batch, and with the rows that it took. */
-  stored(written: number, distinct: number, taken: number, bytes: number): void {
+  /** To be called when a batch is stored. */
+  stored({ written, distinct, taken, bytes }: StoredBatch): void {
     this.rows += taken - (distinct - written);
     this.bytes += bytes;
     this.say("loading");

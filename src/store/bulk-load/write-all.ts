@@ -2,7 +2,7 @@ import { Breather } from "../../db/breather.js";
 import type { BatchWriter } from "./batch-writer.js";
 import type { Batch } from "./batch.js";
 import type { ReadyGroup } from "./embed-groups.js";
-import type { ProgressReport } from "./progress.js";
+import type { StoredBatch } from "./progress.js";
 
 /**
  * Fills batches from the groups and has them written, no more at a time than there are batches: what is read waits for
@@ -12,7 +12,7 @@ export async function writeAll(
   groups: AsyncIterable<ReadyGroup>,
   writer: BatchWriter,
   batches: readonly Batch[],
-  progress: ProgressReport,
+  onStored: (stored: StoredBatch) => void,
 ): Promise<void> {
   const breather = new Breather();
   const free = [...batches];
@@ -35,7 +35,7 @@ export async function writeAll(
   };
   const write = async (batch: Batch): Promise<void> => {
     const { size, taken, bytes } = batch;
-    progress.stored(await writer.write(batch), size, taken, bytes);
+    onStored({ written: await writer.write(batch), distinct: size, taken, bytes });
   };
   try {
     let batch = await next();
