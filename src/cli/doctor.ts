@@ -10,7 +10,7 @@ import { openStore } from "../store/open.js";
 import { resolveOptions } from "../store/options.js";
 import { announce } from "./announce.js";
 import type { CliContext } from "./context.js";
-import { addJsonFlag, addTargetFlags, atLeast } from "./flags.js";
+import { addJsonFlag, addTargetFlags, atLeast, dashed } from "./flags.js";
 import { storeArgs } from "./open-store.js";
 import { withTarget, type Target, type TargetFlags } from "./target.js";
 
@@ -149,8 +149,4 @@ function leakText(report: LeakReport): string {
     `unexpected outcomes: ${report.unexpected}`,
     ...report.findings.slice(0, 10).map(({ kind, operation, detail }) => `${kind} by ${operation}: ${detail}`),
   ].join("\n");
-}
-
-function dashed(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

@@ -117,3 +117,8 @@ export function columns(text: string): ColumnNames {
   }
   return names;
 }
+
+/** The name of an option as it is typed, such as `on-error`. */
+export function dashed(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}

@@ -153,9 +153,9 @@ describeServer("what a bulk load does about its table", () => {
         const { schemaName } = testSchema();
         const place = ["--table", tableName, ...(schemaName === undefined ? [] : ["--schema", schemaName])];
         await pool.query(`update ${maintenance()} set touched_at = now() - interval '1 hour'`);
-      const before = await folder.run(["doctor", "--database-url", database.url, ...place]);
+        const before = await folder.run(["doctor", "--database-url", database.url, ...place]);
         expect(before.out).toContain("doctor --fix");
-          const { code, out } = await folder.run(["doctor", "--fix", "--database-url", database.url, ...place]);
+        const { code, out } = await folder.run(["doctor", "--fix", "--database-url", database.url, ...place]);
         expect(out).toContain("restored");
         expect(code).toBe(0);
       } else {

@@ -4,7 +4,10 @@ import { integer } from "../options.js";
 
 /** A document to be embedded on the way, or one with its vector, which must stay as it is until the load is done. */
 export type BulkLoadItem =
-  DocumentInterface | { readonly document: DocumentInterface; readonly embedding: number[] | Float32Array };
+  | DocumentInterface
+  | { readonly document: DocumentInterface; readonly embedding: number[] | Float32Array }
+  /** A row that the source could not read: it is rejected with this cause. */
+  | Error;
 
 /** Arrays, iterables, async iterables, and readable streams in object mode. */
 export type BulkLoadSource = Iterable<BulkLoadItem> | AsyncIterable<BulkLoadItem>;

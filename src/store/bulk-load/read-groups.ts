@@ -110,6 +110,7 @@ function partsOf(item: BulkLoadItem, row: number): { document: DocumentInterface
   if (typeof item !== "object" || item === null) {
     throw new IngestError(`it is ${item === null ? "null" : typeof item}, not a document.`, row);
   }
+  if (item instanceof Error) throw new IngestError(item.message, row, { cause: item });
   if (!("document" in item)) return { document: item };
   if (typeof item.document !== "object" || (item.document as unknown) === null) {
     throw new IngestError(`its \`document\` is ${typeof item.document}, not a document.`, row);

@@ -17,6 +17,8 @@ export async function writeAll(
   const breather = new Breather();
   const free = [...batches];
   const running: { batch: Batch; stored: Promise<void> }[] = [];
+  /** Rows of the source that batches on their way have dealt with. */
+  let sent = 0;
   const next = async (): Promise<Batch> => {
     if (free.length === 0) {
       const { batch, stored } = running.shift()!;
@@ -32,6 +34,7 @@ export async function writeAll(
     // Looked at in its turn; until then a failure is nobody's.
     stored.catch(() => undefined);
     running.push({ batch, stored });
+    sent = batch.end;
   };
   const write = async (batch: Batch): Promise<void> => {
     const { size, taken, bytes } = batch;
@@ -41,16 +44,16 @@ export async function writeAll(
     let batch = await next();
     for await (const group of groups) {
       for (const row of group.rows) {
+        batch.add(row);
         if (batch.full) {
           send(batch);
           batch = await next();
         }
-        batch.add(row);
         if (breather.due) await breather.breathe();
       }
       batch.end = group.end;
     }
-    if (batch.end > 0) send(batch);
+    if (batch.end > sent) send(batch);
     for (const { stored } of running.splice(0)) await stored;
   } catch (error) {
     // What is on its way is stored or rolled back before the caller hears of the failure.

@@ -1,0 +1,139 @@
+import fc from "fast-check";
+import type pg from "pg";
+import { Document } from "@langchain/core/documents";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { PostgresVectorStore, TenantIsolationError, type PostgresVectorStoreArgs } from "../../src/index.js";
+import { bulkItems } from "../helpers/bulk-items.js";
+import { describeServer, openServerDatabase, testSchema, type ServerTestDatabase } from "../helpers/database.js";
+import { errorOf } from "../helpers/error-of.js";
+import { HashedEmbeddings } from "../helpers/vectors.js";
+
+const DIMENSIONS = 8;
+const embeddings = new HashedEmbeddings(DIMENSIONS);
+
+describeServer("a bulk load by roles and drivers that may less", () => {
+  let database: ServerTestDatabase;
+  let admin: pg.Pool;
+  let tables = 0;
+
+  beforeAll(async () => {
+    database = await openServerDatabase();
+    admin = database.newPool();
+  });
+
+  afterAll(() => database.close());
+
+  const argsOf = (args: PostgresVectorStoreArgs = {}): PostgresVectorStoreArgs => ({
+    pool: admin,
+    tableName: `load_roles_${(tables += 1)}`,
+    ...testSchema(),
+    ...args,
+  });
+  const open = (args: PostgresVectorStoreArgs): Promise<PostgresVectorStore> =>
+    PostgresVectorStore.initialize(embeddings, args);
+
+  it("works for a login that row-level security binds", async () => {
+    const args = argsOf({ tenancy: "rls", tenantId: "a" });
+    await open(args);
+    const store = await open({ ...args, pool: database.newPool({ connectionString: database.appUrl, max: 1 }) });
+    const result = await store.bulkLoad(bulkItems(500, DIMENSIONS), { batchRows: 40, checkpoint: "c" });
+    expect(result).toMatchObject({ rows: 500, path: "staging" });
+    expect(await store.get({ limit: 1_000 })).toHaveLength(500);
+    expect(await store.forTenant("b").get()).toEqual([]);
+    expect((await admin.query("select nspname from pg_namespace where nspname like 'pg_temp%'")).rows).toBeDefined();
+  });
+
+  it("works where temporary tables are not allowed", async () => {
+    const args = argsOf({ tenancy: "rls", tenantId: "a" });
+    await open(args);
+    const name = new URL(database.url).pathname.slice(1);
+    await admin.query(`revoke temporary on database "${name}" from public`);
+    try {
+      for (const [url, path] of [
+        [database.appUrl, "arrays"],
+        [database.url, "arrays"],
+      ] as const) {
+        const store = await open({ ...args, pool: database.newPool({ connectionString: url }) });
+        expect(await store.bulkLoad(bulkItems(300, DIMENSIONS), { batchRows: 40 })).toMatchObject({ rows: 300, path });
+      }
+      const half = await open(argsOf({ tenancy: "rls", tenantId: "a", storageType: "halfvec" }));
+      expect(await half.bulkLoad(bulkItems(300, DIMENSIONS))).toMatchObject({ rows: 300, path: "arrays" });
+    } finally {
+      await admin.query(`grant temporary on database "${name}" to public`);
+    }
+  });
+
+  it("works through a driver that cannot compose protocol messages", async () => {
+    const pool = {
+      connect: async () => {
+        const client = await admin.connect();
+        return {
+          query: (request: { text: string; values?: unknown[] }) => client.query(request.text, request.values),
+          release: (destroy?: boolean | Error) => client.release(destroy),
+        };
+      },
+      end: () => Promise.resolve(),
+    };
+    const store = await open(argsOf({ pool: pool as NonNullable<PostgresVectorStoreArgs["pool"]> }));
+    expect(await store.bulkLoad(bulkItems(300, DIMENSIONS))).toMatchObject({ rows: 300, path: "arrays" });
+    expect(await store.get({ limit: 1_000 })).toHaveLength(300);
+  });
+
+  it("is refused to a suspended tenant, and stops when the tenant is suspended meanwhile", async () => {
+    const store = await open(argsOf({ tenancy: "rls" }));
+    await store.tenants.create("a");
+    await store.tenants.suspend("a");
+    const error = await errorOf(store.forTenant("a").bulkLoad(bulkItems(100, DIMENSIONS)));
+    expect(error).toBeInstanceOf(TenantIsolationError);
+    expect(error.message).toContain("suspended");
+    await store.tenants.resume("a");
+    let suspending: Promise<void> | undefined;
+    const load = store.forTenant("a").bulkLoad(bulkItems(200_000, DIMENSIONS), {
+      batchRows: 500,
+      onProgress: () => (suspending ??= store.tenants.suspend("a")),
+    });
+    expect((await errorOf(load)).message).toContain("suspended");
+    await suspending;
+    await store.tenants.resume("a");
+    const { rows } = await store.forTenant("a").pool.query(`select count(*)::int as n from ${store.computedTableName}`);
+    expect(rows[0].n % 500).toBe(0);
+  }, 60_000);
+
+  it.each(["vector", "halfvec"] as const)("stores any %s, text and metadata as they are", async (storageType) => {
+    const store = await open(argsOf({ storageType }));
+    const other = await open(argsOf({ storageType }));
+    const item = fc.record({
+      id: fc.string({ unit: "grapheme", minLength: 1, maxLength: 10 }),
+      pageContent: fc.string({ unit: "binary", maxLength: 200 }),
+      metadata: fc.dictionary(fc.string(), fc.jsonValue()),
+      embedding: fc
+        .array(fc.double({ min: -60_000, max: 60_000, noNaN: true }), { minLength: DIMENSIONS, maxLength: DIMENSIONS })
+        .map((vector) => vector.with(0, 1)),
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.uniqueArray(item, { selector: ({ id }) => id.replaceAll("\0", ""), maxLength: 20 }),
+        async (items) => {
+          const usable = items.filter(({ id }) => !id.includes("\0"));
+          const documents = usable.map(({ embedding: _, ...rest }) => new Document(rest));
+          await store.bulkLoad(
+            documents.map((document, i) => ({ document, embedding: usable[i]!.embedding })),
+            {
+              batchRows: 3,
+              vacuum: false,
+            },
+          );
+          await other.addVectors(
+            usable.map(({ embedding }) => embedding),
+            documents,
+          );
+        },
+      ),
+      { numRuns: 40 },
+    );
+    const all = { limit: 10_000, include: ["documents", "metadatas", "embeddings"] } as const;
+    expect(await store.get({ ...all, include: [...all.include] })).toEqual(
+      await other.get({ ...all, include: [...all.include] }),
+    );
+  });
+});
