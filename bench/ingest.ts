@@ -1,0 +1,94 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  atLeast,
+  type Bar,
+  type BenchOptions,
+  type BenchResult,
+  describeMachine,
+  interleave,
+  median,
+} from "./harness.js";
+import { openBenchDatabase, progress, table } from "./harness.js";
+import { grow } from "./ingest/growth.js";
+import { measureIndexed } from "./ingest/indexed.js";
+import { openPlaces } from "./ingest/places.js";
+import { waysOf } from "./ingest/ways.js";
+
+/** The classic ways are too slow to be given all rows; their time per row does not depend on the number. */
+const FEW_ROWS = 2_000;
+
+type Cell = Readonly<Record<string, string | number>>;
+
+/** Storing rows with ready vectors: ours, the base class, `psql`, and what tutorials do. */
+export async function run({ quick, rows, dimensions }: BenchOptions): Promise<BenchResult> {
+  const database = await openBenchDatabase();
+  const folder = mkdtempSync(join(tmpdir(), "bench-ingest-"));
+  try {
+    const cases = quick
+      ? [{ rows: 3_000, dimensions: 384 }]
+      : (dimensions === undefined ? [384, 1_536] : [dimensions]).flatMap((d) =>
+          (rows === undefined ? [10_000, 50_000] : [rows]).map((n) => ({ rows: n, dimensions: d })),
+        );
+    const bars: Bar[] = [];
+    const figures: Record<string, unknown> = {};
+    for (const size of cases) {
+      const places = await openPlaces(database, size.dimensions, folder);
+      await places.prepareFile(size.rows);
+      const ways = waysOf(places, size.rows, FEW_ROWS);
+      const samples = await interleave(ways, { turns: quick ? 2 : size.rows > 20_000 ? 3 : 5, warmUp: 1 });
+      const rate = (name: string): number => {
+        const way = ways.find((candidate) => candidate.name === name)!;
+        return (way.rows / median(samples.get(name)!)) * 1_000;
+      };
+      const base = rate("base class addVectors");
+      const copy = rate("psql \\copy binary");
+      const cells: Cell[] = ways.map(({ name, rows: stored }) => ({
+        way: name,
+        rows: stored,
+        "rows/s": rate(name),
+        "of the base class": rate(name) / base,
+        "of \\copy": rate(name) / copy,
+      }));
+      table(`${size.rows} rows, ${size.dimensions} dimensions, no vector index`, cells);
+      const key = `${size.rows} x ${size.dimensions}`;
+      figures[key] = cells;
+      const upsert = rate("bulkLoad upsert, RLS") / rate("base class delete + add");
+      bars.push(
+        atLeast(`bulkLoad append, of the base class, ${key}`, rate("bulkLoad, tenancy off") / base, 10),
+        atLeast(`bulkLoad append under RLS, of the base class, ${key}`, rate("bulkLoad, RLS") / base, 10),
+        atLeast(
+          `bulkLoad upsert under RLS, of the base class's append, ${key}`,
+          rate("bulkLoad upsert, RLS") / base,
+          7,
+        ),
+        atLeast(`bulkLoad upsert under RLS, of the base class's delete + add, ${key}`, upsert, 7),
+        atLeast(`bulkLoad with tenancy off, of \\copy, ${key}`, rate("bulkLoad, tenancy off") / copy, 0.75),
+        atLeast(`bulkLoad under RLS, of \\copy, ${key}`, rate("bulkLoad, RLS") / copy, 0.55),
+        atLeast(
+          `addVectors of 500, of the base class's, ${key}`,
+          rate("addVectors of 500") / rate("base class addVectors of 500"),
+          6,
+        ),
+      );
+      await places.close();
+      progress(`measured ${key}`);
+    }
+    const indexed = await measureIndexed(database, quick ? 1_000 : 5_000, dimensions ?? (quick ? 384 : 1_536), folder);
+    table("adding 500 rows to a table with an HNSW index", indexed.table);
+    const growth = await grow(database, {
+      sizes: quick ? [2_000, 5_000] : rows === undefined ? [10_000, 50_000, 100_000, 200_000, 500_000] : [rows],
+      dimensions: dimensions ?? 384,
+    });
+    table("how cost grows", growth.table);
+    return {
+      machine: await describeMachine(database),
+      figures: { ...figures, indexed: indexed.table, growth: growth.table },
+      bars: [...bars, indexed.bar, growth.memory],
+    };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+    await database.close();
+  }
+}
