@@ -119,8 +119,8 @@ function schema(state: SchemaState, layout: Layout): Check {
   };
 }
 
-async function bulkLoadCheck(database: Database, schema: string, layout: Layout): Promise<Check[]> {
-  const store = { database, schema, options: { layout } };
+async function bulkLoadCheck(database: Database, inSchema: string, layout: Layout): Promise<Check[]> {
+  const store = { database, schema: inSchema, options: { layout } };
   if (!(await mayReadRecords(store))) return [];
   const records = await readRecords(store);
   if (records.length === 0) return [];

@@ -90,13 +90,41 @@ describeServer("a bulk load by roles and drivers that may less", () => {
     let suspending: Promise<void> | undefined;
     const load = store.forTenant("a").bulkLoad(bulkItems(200_000, DIMENSIONS), {
       batchRows: 500,
-      onProgress: () => (suspending ??= store.tenants.suspend("a")),
+      onProgress: () => {
+        suspending ??= store.tenants.suspend("a");
+      },
     });
     expect((await errorOf(load)).message).toContain("suspended");
     await suspending;
     await store.tenants.resume("a");
     const { rows } = await store.forTenant("a").pool.query(`select count(*)::int as n from ${store.computedTableName}`);
     expect(rows[0].n % 500).toBe(0);
+  }, 60_000);
+
+  it("takes no more memory for more rows", async () => {
+    const dimensions = 256;
+    const store = await PostgresVectorStore.initialize(
+      new HashedEmbeddings(dimensions),
+      argsOf({ tenancy: "rls", tenantId: "a" }),
+    );
+    /** Peak in bytes while so many rows are loaded. */
+    const peakOf = async (rows: number): Promise<number> => {
+      let peak = 0;
+      const options = { batchRows: 500, vacuum: false };
+      await store.bulkLoad(bulkItems(rows, dimensions), {
+        ...options,
+        onProgress: () => {
+          const { heapUsed, arrayBuffers } = process.memoryUsage();
+          peak = Math.max(peak, heapUsed + arrayBuffers);
+        },
+      });
+      return peak;
+    };
+    await peakOf(2_000);
+    const few = await peakOf(10_000);
+    const many = await peakOf(60_000);
+    // The additional vectors alone are 51 MB.
+    expect(many - few).toBeLessThan(35 * 2 ** 20);
   }, 60_000);
 
   it.each(["vector", "halfvec"] as const)("stores any %s, text and metadata as they are", async (storageType) => {
@@ -115,7 +143,7 @@ describeServer("a bulk load by roles and drivers that may less", () => {
         fc.uniqueArray(item, { selector: ({ id }) => id.replaceAll("\0", ""), maxLength: 20 }),
         async (items) => {
           const usable = items.filter(({ id }) => !id.includes("\0"));
-          const documents = usable.map(({ embedding: _, ...rest }) => new Document(rest));
+          const documents = usable.map(({ id, pageContent, metadata }) => new Document({ id, pageContent, metadata }));
           await store.bulkLoad(
             documents.map((document, i) => ({ document, embedding: usable[i]!.embedding })),
             {

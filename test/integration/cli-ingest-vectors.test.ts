@@ -63,7 +63,7 @@ describeServer("ingest --from", () => {
         rows.map(({ embedding }) => embedding),
         "<f8",
       ),
-      "texts.jsonl": jsonl(rows.map(({ embedding: _, ...row }) => row)),
+      "texts.jsonl": jsonl(rows.map(({ id, text, metadata }) => ({ id, text, metadata }))),
     });
     writeFileSync(join(folder.path, "vectors.parquet"), parquet(rows));
   });

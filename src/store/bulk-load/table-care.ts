@@ -53,15 +53,7 @@ export class TableCare {
   /** To be called with the rows stored so far. */
   noteRows(rows: number): void {
     if (!this.allowed || rows < LARGE_ROWS || this.#paused !== undefined) return;
-    this.#paused = pauseAutovacuum(this.store).then(
-      (paused) => {
-        if (!paused) return;
-        this.#own.push(this.store.options.layout.table);
-        this.#beat();
-      },
-      // The load does without: it is slower beside an autovacuum, and no less right.
-      (error: unknown) => this.store.options.logger.warn(`langchain-pgvector: autovacuum stays on: ${String(error)}`),
-    );
+    this.#paused = this.#pauseAutovacuum();
   }
 
   /** Vacuums or at least analyzes, so that the planner knows the rows and index-only scans work. */
@@ -108,6 +100,18 @@ export class TableCare {
       const due = records.filter((record) => isAbandoned(record) || this.#own.includes(record.name));
       if (!wait || due.length === records.length || seconds >= LONGEST_WAIT_SECONDS) return due;
       await pause(1_000, signal);
+    }
+  }
+
+  async #pauseAutovacuum(): Promise<void> {
+    const { store } = this;
+    try {
+      if (!(await pauseAutovacuum(store))) return;
+      this.#own.push(store.options.layout.table);
+      this.#beat();
+    } catch (error) {
+      // The load does without: it is slower beside an autovacuum, and no less right.
+      store.options.logger.warn(`langchain-pgvector: autovacuum stays on: ${String(error)}`);
     }
   }
 
