@@ -13,8 +13,15 @@ import { TableCare } from "./table-care.js";
 import { writeAll } from "./write-all.js";
 import type { RowWriter } from "./write-rows.js";
 
-/** What a transaction is to write, vectors and texts each: large enough that its fixed costs vanish, and soon over. */
-const BATCH_BYTES = 16 * 2 ** 20;
+/**
+ * What a transaction is to write, vectors and texts each: large enough that its fixed costs vanish, and for the temporary
+ * table no more than the 8 MB of buffers that a session has for it.
+ */
+const BATCH_BYTES: Record<BulkLoadResult["path"], number> = {
+  copy: 8 * 2 ** 20,
+  staging: 4 * 2 ** 20,
+  arrays: 4 * 2 ** 20,
+};
 /** One that is filled while two are written. */
 const BATCHES = 3;
 
@@ -74,6 +81,6 @@ function batchesFor({ model }: ScopedStore, { path }: RowWriter, plan: BulkLoadP
   // Arrays of vectors are what that path sends, whatever the column's type.
   const type = path === "arrays" ? "vector" : model.storageType;
   const rowBytes = 8 + dimensions * (type === "vector" ? 4 : 2);
-  const rows = plan.batchRows ?? Math.min(10_000, Math.max(100, Math.floor(BATCH_BYTES / rowBytes)));
-  return Array.from({ length: BATCHES }, () => new Batch(rows, BATCH_BYTES, dimensions, type));
+  const rows = plan.batchRows ?? Math.min(10_000, Math.max(100, Math.floor(BATCH_BYTES[path] / rowBytes)));
+  return Array.from({ length: BATCHES }, () => new Batch(rows, BATCH_BYTES[path], dimensions, type));
 }

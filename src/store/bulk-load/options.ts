@@ -63,7 +63,7 @@ export interface BulkLoadOptions {
   checkpoint?: string | undefined;
   /** Rows of the source, for the estimate of the time left. @defaultValue known for arrays only */
   total?: number | undefined;
-  /** Most rows of one transaction. @defaultValue as many as 16 MB hold, 100 to 10,000 */
+  /** Most rows of one transaction. @defaultValue as many as 8 MB hold (4 MB by way of a temporary table), 100 to 10,000 */
   batchRows?: number | undefined;
   embed?: BulkEmbedOptions | undefined;
   /**
