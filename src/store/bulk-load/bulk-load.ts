@@ -43,8 +43,9 @@ export async function bulkLoad(
   const writing = new BatchWriter(store, writer, rejects, record, signal);
   const embedder = new GroupEmbedder(store, embeddings, plan.embed, rejects, signal);
   const groups = readGroups(source, { size: plan.embed.batchSize, checkpoint, rejects, signal });
-  const care = await TableCare.begin(store, plan, checkpoint.rowsDone);
+  const care = new TableCare(store);
   try {
+    await care.begin(plan, checkpoint.rowsDone);
     await writeAll(embedder.run(groups), writing, batchesFor(store, writer, plan), (stored) => {
       progress.stored(stored);
       care.noteRows(progress.rows);

@@ -90,8 +90,8 @@ export async function pauseAutovacuum(store: OpenStore): Promise<boolean> {
   return true;
 }
 
-/** Drops vector indexes, their definitions recorded. @returns their names. */
-export async function dropVectorIndexes(store: OpenStore): Promise<string[]> {
+/** Drops vector indexes, their definitions recorded, and says the name of each. */
+export async function dropVectorIndexes(store: OpenStore, onDropped: (name: string) => void): Promise<void> {
   // With nothing in the search path every name comes out qualified, and means the same wherever it is read.
   const { rows } = await store.database.execute(
     {
@@ -111,9 +111,9 @@ export async function dropVectorIndexes(store: OpenStore): Promise<string[]> {
     await applySteps(store.database, [
       { name: "drop-vector-index", sql: `${insertRecord(store, "index", name, definition)}${drop}` },
     ]);
+    onDropped(name);
   }
   store.memory.forgetIndexes();
-  return rows.map((row) => row["name"] as string);
 }
 
 function insertRecord(store: OpenStore, kind: MaintenanceRecord["kind"], name: string, definition: string): string {

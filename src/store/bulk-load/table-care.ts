@@ -30,29 +30,29 @@ export class TableCare {
   #paused: Promise<void> | undefined;
   #stopBeating: (() => void) | undefined;
 
-  private constructor(
-    private readonly store: ScopedStore,
-    /** Whether the role may change the table; otherwise it stays as it is. */
-    private readonly allowed: boolean,
-  ) {}
+  /** Whether the role may change the table; otherwise it stays as it is. */
+  #allowed = false;
 
-  static async begin(store: ScopedStore, plan: BulkLoadPlan, resumedFrom: number): Promise<TableCare> {
-    const care = new TableCare(store, await mayMaintain(store));
-    if (await care.#shouldRebuild(plan, resumedFrom)) {
-      care.#own.push(...(await dropVectorIndexes(store)));
-      if (care.#own.length > 0) {
-        care.#beat();
-        store.options.logger.info(
-          `langchain-pgvector: dropped ${care.#own.join(", ")} for the time of the load; searches are exact until it is built again.`,
-        );
-      }
-    }
-    return care;
+  constructor(private readonly store: ScopedStore) {}
+
+  /** Drops vector indexes when the load is to do without. What was dropped is restored whether or not this succeeds. */
+  async begin(plan: BulkLoadPlan, resumedFrom: number): Promise<void> {
+    const { store } = this;
+    this.#allowed = await mayMaintain(store);
+    if (!(await this.#shouldRebuild(plan, resumedFrom))) return;
+    await dropVectorIndexes(store, (name) => {
+      this.#own.push(name);
+      this.#beat();
+    });
+    if (this.#own.length === 0) return;
+    store.options.logger.info(
+      `langchain-pgvector: dropped ${this.#own.join(", ")} for the time of the load; searches are exact until it is built again.`,
+    );
   }
 
   /** To be called with the rows stored so far. */
   noteRows(rows: number): void {
-    if (!this.allowed || rows < LARGE_ROWS || this.#paused !== undefined) return;
+    if (!this.#allowed || rows < LARGE_ROWS || this.#paused !== undefined) return;
     this.#paused = this.#pauseAutovacuum();
   }
 
@@ -80,7 +80,7 @@ export class TableCare {
   async restore(indexes: boolean, signal: AbortSignal | undefined): Promise<void> {
     await this.#paused;
     this.#stopBeating?.();
-    if (!this.allowed) return;
+    if (!this.#allowed) return;
     for (const record of await this.#due(indexes, signal)) {
       if (record.kind === "index" && !indexes) {
         this.store.options.logger.warn(
@@ -120,7 +120,7 @@ export class TableCare {
   }
 
   async #shouldRebuild({ indexes, total }: BulkLoadPlan, resumedFrom: number): Promise<boolean> {
-    if (!this.allowed || indexes === "keep") return false;
+    if (!this.#allowed || indexes === "keep") return false;
     if (indexes === "rebuild") return true;
     const coming = (total ?? 0) - resumedFrom;
     return coming >= REBUILD_ROWS && coming >= (await this.#rowsAtMost());
