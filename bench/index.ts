@@ -3,6 +3,7 @@ import { table, type Benchmark } from "./harness.js";
 
 /** By the name that `npm run bench -- <name>` takes. */
 const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmark }>>> = {
+  ingest: () => import("./ingest.js"),
   tenancy: () => import("./tenancy.js"),
   "tenant-delete": () => import("./tenant-delete.js"),
   "promoted-keys": () => import("./promoted-keys.js"),

@@ -6,6 +6,15 @@ export { adopt, planAdopt, type AdoptArgs, type AdoptReport } from "./store/adop
 export { OfflineEmbeddings } from "./embeddings/offline.js";
 export { ExtractiveAnswerer } from "./chains/extractive-answerer.js";
 export { PostgresRetriever, type PostgresRetrieverOptions } from "./store/retriever.js";
+export type {
+  BulkEmbedOptions,
+  BulkLoadItem,
+  BulkLoadOptions,
+  BulkLoadProgress,
+  BulkLoadResult,
+  BulkLoadSource,
+  RejectedRow,
+} from "./store/bulk-load/options.js";
 export type { CipherContext, ContentCipher } from "./store/content-cipher.js";
 export type { PromotedType } from "./schema/promoted-keys.js";
 export type { TenantId } from "./store/tenant.js";

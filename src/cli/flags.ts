@@ -136,3 +136,8 @@ export function promotion(
   // fromEntries, since assigning "__proto__" would define nothing.
   return Object.fromEntries([...Object.entries(earlier), [key, type as PromotedType]]);
 }
+
+/** The name of an option as it is typed, such as `on-error`. */
+export function dashed(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}

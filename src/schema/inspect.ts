@@ -5,7 +5,7 @@ import { qualified, quoteIdentifier, quoteQualified } from "../db/identifiers.js
 import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
 import { ConfigurationError } from "../errors.js";
 import { readPromotedKeys, type PromotedColumnFacts, type PromotedKey } from "./promoted-keys.js";
-import { MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE, type Layout, type ModelVersion } from "./layout.js";
+import { loadsTable, MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE, type Layout, type ModelVersion } from "./layout.js";
 
 /** Facts about the server that statements depend on; they do not change while a store is open. */
 export interface ServerInfo {
@@ -54,6 +54,7 @@ export interface SchemaState {
   readonly tenants: RelationState;
   readonly chunks: RelationState;
   readonly collections: RelationState | undefined;
+  readonly loads: RelationState;
   readonly activeModel: ModelVersion | undefined;
   /** Metadata keys that the table of chunks has a column for. */
   readonly promotedKeys: readonly PromotedKey[];
@@ -100,6 +101,7 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
         exists (select from relations where relname = ${REVISIONS_TABLE}::text) as registry_exists,
         ${relationFacts(layout.table, layout.appRole)} as chunks,
         ${relationFacts(layout.collectionsTable ?? "", layout.appRole)} as collections,
+        ${relationFacts(loadsTable(layout), layout.appRole)} as loads,
         ${relationFacts(TENANTS_TABLE, layout.appRole)} as tenants,
         ${roleFacts(layout.appRole)} as role,
         ${sizeFacts(layout)} as size
@@ -135,6 +137,7 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
       layout.collectionsTable === undefined
         ? undefined
         : toRelation(row.collections, registry, layout.collectionsTable),
+    loads: toRelation(row.loads, registry, loadsTable(layout)),
     activeModel: registry?.model,
     promotedKeys: readPromotedKeys(layout.table, row.chunks?.promoted ?? []),
     chunksSize: row.size ?? undefined,
@@ -163,6 +166,7 @@ interface InspectRow {
   registry_exists: boolean;
   chunks: RelationFacts | null;
   collections: RelationFacts | null;
+  loads: RelationFacts | null;
   tenants: RelationFacts | null;
   role: RoleState;
   size: { rows: number; total: number } | null;
@@ -254,7 +258,7 @@ async function readRegistry(session: Session, schema: string, layout: Layout): P
     sql: sql`
       select relation, revision, breaking, null as model
       from ${qualified(schema, REVISIONS_TABLE)}
-      where relation in (${layout.table}, ${layout.collectionsTable ?? layout.table}, ${TENANTS_TABLE})
+      where relation in (${layout.table}, ${layout.collectionsTable ?? layout.table}, ${loadsTable(layout)}, ${TENANTS_TABLE})
       union all
       select null, null, null, to_jsonb(m)
       from ${qualified(schema, MODELS_TABLE)} m

@@ -1,10 +1,12 @@
-import { quoteIdentifier, quoteQualified } from "../db/identifiers.js";
+import { quoteIdentifier, quoteQualified, shortenName } from "../db/identifiers.js";
 import { ConfigurationError } from "../errors.js";
 import type { Migration } from "./migrations.generated.js";
 import type { PromotedKey } from "./promoted-keys.js";
 
 export const REVISIONS_TABLE = "langchain_pgvector_revisions";
 export const MODELS_TABLE = "langchain_pgvector_models";
+/** What was changed for the time of a bulk load and has to be restored after it. */
+export const MAINTENANCE_TABLE = "langchain_pgvector_maintenance";
 export const TENANTS_TABLE = "langchain_pgvector_tenants";
 
 /** Columns that every table of chunks has under these names; the others are chosen in `columns`. */
@@ -56,10 +58,20 @@ export interface ModelVersion {
   readonly storageType: StorageType;
 }
 
+/** The table that keeps how far the bulk loads of a store have come. */
+export function loadsTable({ table }: Pick<Layout, "table">): string {
+  return shortenName(`${table}_loads`);
+}
+
 /** @throws ConfigurationError when two columns share a name, or a name cannot be an identifier. */
 export function checkLayout(layout: Layout): void {
   for (const name of [layout.table, layout.schema, layout.extensionSchema, layout.collectionsTable, layout.appRole]) {
     if (name !== undefined) quoteIdentifier(name);
+  }
+  if (layout.collectionsTable === loadsTable(layout)) {
+    throw new ConfigurationError(
+      `"collectionTableName" is ${JSON.stringify(layout.collectionsTable)}, the name of a table of the library's own.`,
+    );
   }
   if (layout.collectionsTable === layout.table) {
     throw new ConfigurationError(`"tableName" and "collectionTableName" are both ${JSON.stringify(layout.table)}.`);
@@ -97,6 +109,8 @@ export function migrationNames(schema: string, layout: Layout): Record<string, s
     revisions: quoteQualified(schema, REVISIONS_TABLE),
     models: quoteQualified(schema, MODELS_TABLE),
     tenants: quoteQualified(schema, TENANTS_TABLE),
+    maintenance: quoteQualified(schema, MAINTENANCE_TABLE),
+    loads: quoteQualified(schema, loadsTable(layout)),
     ...(layout.collectionsTable !== undefined && { collections: quoteQualified(schema, layout.collectionsTable) }),
     id: quoteIdentifier(layout.columns.id),
     content: quoteIdentifier(layout.columns.content),

@@ -2,6 +2,7 @@ import { quoteIdentifier, quoteLiteral, quoteQualified } from "../db/identifiers
 import { ConfigurationError, SchemaDriftError, SchemaVersionError } from "../errors.js";
 import {
   FIXED_COLUMNS,
+  loadsTable,
   migrationNames,
   newestRevision,
   render,
@@ -12,6 +13,7 @@ import {
 import {
   CHUNKS_MIGRATIONS,
   COLLECTIONS_MIGRATIONS,
+  LOADS_MIGRATIONS,
   REGISTRY_SQL,
   TENANTS_MIGRATIONS,
   type Migration,
@@ -62,6 +64,7 @@ export function planSchema(
   checkPartitions(state, layout);
   const collections = state.collections;
   if (collections) checkRelation(collections, layout.collectionsTable!, COLLECTIONS_MIGRATIONS);
+  checkRelation(state.loads, loadsTable(layout), LOADS_MIGRATIONS);
   if (state.tenants.exists) checkRelation(state.tenants, TENANTS_TABLE, TENANTS_MIGRATIONS);
 
   const names: Record<string, string> = {
@@ -91,6 +94,10 @@ export function planSchema(
   for (const migration of collections ? pending(collections, COLLECTIONS_MIGRATIONS) : []) {
     const table = layout.collectionsTable!;
     steps.push(migrationStep("collections", table, migration, names, secured(migration, table)));
+  }
+  for (const migration of pending(state.loads, LOADS_MIGRATIONS)) {
+    const table = loadsTable(layout);
+    steps.push(migrationStep("loads", table, migration, names, secured(migration, table)));
   }
   steps.push(...planPromotedKeys(state, layout, options));
   steps.push(...planTenancy(state, layout, options.enableTenancy ?? false));

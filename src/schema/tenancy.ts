@@ -1,7 +1,15 @@
 import { quoteIdentifier, quoteLiteral, quoteQualified } from "../db/identifiers.js";
 import { ConfigurationError } from "../errors.js";
 import type { RelationState, SchemaState } from "./inspect.js";
-import { migrationNames, MODELS_TABLE, render, REVISIONS_TABLE, TENANTS_TABLE, type Layout } from "./layout.js";
+import {
+  loadsTable,
+  migrationNames,
+  MODELS_TABLE,
+  render,
+  REVISIONS_TABLE,
+  TENANTS_TABLE,
+  type Layout,
+} from "./layout.js";
 import { TENANCY_SQL } from "./migrations.generated.js";
 import type { SchemaStep } from "./plan.js";
 import { tenantRelations } from "./tenant-relations.js";
@@ -38,6 +46,7 @@ export function planTenancy(state: SchemaState, layout: Layout, wanted: boolean)
   const open: [string, RelationState | undefined][] = [
     [layout.table, state.chunks],
     [layout.collectionsTable ?? "", state.collections],
+    [loadsTable(layout), state.loads],
   ];
   const unsecured = open.filter(([, relation]) => relation?.exists === true && !relation.rowSecurity);
   if (unsecured.length === 0) return [];
@@ -65,7 +74,7 @@ function registerStoredTenants(state: SchemaState, layout: Layout): string {
 export function grantSteps(state: SchemaState, layout: Layout): SchemaStep[] {
   if (layout.appRole === undefined) return [];
   const tenancy = layout.tenancy === "rls";
-  const relations = [state.chunks, state.collections, tenancy ? state.tenants : undefined];
+  const relations = [state.chunks, state.collections, state.loads, tenancy ? state.tenants : undefined];
   if (relations.every((relation) => relation === undefined || (relation.exists && relation.granted))) return [];
   const role = quoteIdentifier(layout.appRole);
   const on = (table: string): string => quoteQualified(state.schema, table);

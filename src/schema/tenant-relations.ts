@@ -1,13 +1,14 @@
 import sql, { raw } from "sql-template-tag";
 import type { Session } from "../db/database.js";
-import type { Layout } from "./layout.js";
+import { loadsTable, type Layout } from "./layout.js";
 
 /**
  * The tables of tenant data that a layout names. Row-level security, the app role's rights, the linter and the leak
  * suite all follow this list, so whatever holds rows of tenants has its place here.
  */
 export function tenantRelations(layout: Layout): readonly string[] {
-  return [layout.table, ...(layout.collectionsTable === undefined ? [] : [layout.collectionsTable])];
+  const collections = layout.collectionsTable === undefined ? [] : [layout.collectionsTable];
+  return [layout.table, ...collections, loadsTable(layout)];
 }
 
 /** The restrictive policy of every table of tenant data; its comment names the store. */

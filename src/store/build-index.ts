@@ -118,3 +118,37 @@ async function dropIndex(session: Session, { schema, name }: WantedIndex): Promi
     sql: sql`drop index concurrently if exists ${qualified(schema, name)}`,
   });
 }
+
+/** Bytes of the graph for one neighbour of `m`, measured at 956 for `m` 16. */
+const BYTES_PER_M = 60;
+
+/**
+ * Gives one session the memory that the graph of an HNSW index needs, at most what the server's shared buffers have and
+ * never less than its own setting. Without it the build goes to disk and takes several times as long.
+ */
+export async function withBuildMemory<T>(
+  session: Session,
+  store: OpenStore,
+  m: number,
+  build: () => Promise<T>,
+): Promise<T> {
+  const { dimensions, storageType } = store.model;
+  const perRow = dimensions * (storageType === "vector" ? 4 : 2) + BYTES_PER_M * m;
+  const table = quoteQualified(store.schema, store.options.layout.table);
+  await session.execute({
+    name: "build-memory",
+    sql: sql`
+      select set_config('maintenance_work_mem', greatest(
+        pg_size_bytes(current_setting('maintenance_work_mem')),
+        least(
+          pg_size_bytes(current_setting('shared_buffers')),
+          (greatest(c.reltuples, pg_table_size(c.oid)::float8 / ${raw(String(perRow))}) * ${raw(String(perRow))} * 1.1)::int8
+        )) / 1024 || 'kB', false)
+      from pg_class c where c.oid = to_regclass(${table}::text)`,
+  });
+  try {
+    return await build();
+  } finally {
+    await session.execute({ name: "build-memory", sql: sql`reset maintenance_work_mem` }).catch(() => undefined);
+  }
+}

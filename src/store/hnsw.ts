@@ -1,12 +1,10 @@
 import sql, { raw } from "sql-template-tag";
-import { quoteLiteral, quoteQualified } from "../db/identifiers.js";
+import { quoteLiteral } from "../db/identifiers.js";
 import { ConfigurationError, DimensionMismatchError, IndexBuildError } from "../errors.js";
-import { applySteps } from "../schema/apply.js";
 import { FIXED_COLUMNS, type StorageType } from "../schema/layout.js";
 import { derivedName } from "../schema/partitions.js";
-import { createPartitionedIndex, ensureIndex } from "./build-index.js";
-import { formatIndexNote } from "./index-note.js";
-import { measureEfSearch } from "./measure-recall.js";
+import { createPartitionedIndex, ensureIndex, withBuildMemory } from "./build-index.js";
+import { DEFAULT_TARGET_RECALL, noteRecall } from "./measure-recall.js";
 import { operatorClass } from "./metric.js";
 import type { OpenStore } from "./open.js";
 import { integer } from "./options.js";
@@ -52,10 +50,7 @@ export async function createHnswIndex(store: OpenStore, config: HnswConfig): Pro
   store.memory.forgetIndexes();
   if (checked.targetRecall === undefined) return;
   for (const index of built) {
-    // It is there and serves; without the figure it does so with the default.
-    await noteRecall(store, index, checked.targetRecall, checked.tenant).catch((error: unknown) => {
-      store.options.logger.warn(`langchain-pgvector: the recall of ${index} was not measured: ${String(error)}`);
-    });
+    await noteRecall(store, index, checked.targetRecall, checked.tenant);
   }
 }
 
@@ -68,22 +63,10 @@ async function build(store: OpenStore, name: string, config: CheckedConfig): Pro
   const using = sql`using hnsw (${store.columns.embedding} ${raw(opclass)}) with (m = ${raw(String(m))}, ef_construction = ${raw(String(efConstruction))})${raw(rows)}`;
   if (store.partitioned) return createPartitionedIndex(store, name, using);
   const index = { schema: store.schema, table, name, using };
-  return (await store.database.connection((session) => ensureIndex(session, index))) ? [name] : [];
-}
-
-async function noteRecall(store: OpenStore, name: string, target: number, tenant: string | undefined): Promise<void> {
-  const note = await measureEfSearch(store, name, target, tenant);
-  if (note === undefined) return;
-  const { efSearch, recall } = note;
-  if (recall < target) {
-    store.options.logger.warn(
-      `langchain-pgvector: searches by ${name} reach a recall of ${recall.toFixed(3)} with ${efSearch} candidates, not ` +
-        `${target}. Build it anew with a larger m or efConstruction.`,
-    );
-  }
-  const comment = `comment on index ${quoteQualified(store.schema, name)} is ${quoteLiteral(formatIndexNote(note))};\n`;
-  await applySteps(store.database, [{ name: "note-recall", sql: comment }]);
-  store.memory.forgetIndexes();
+  const built = await store.database.connection((session) =>
+    withBuildMemory(session, store, m, () => ensureIndex(session, index)),
+  );
+  return built ? [name] : [];
 }
 
 /** The name of an HNSW index. */
@@ -135,7 +118,7 @@ function checkConfig(store: OpenStore, config: HnswConfig): CheckedConfig {
   if (efConstruction < 2 * m) {
     throw new ConfigurationError(`efConstruction is ${efConstruction}; it must be at least 2 * m = ${2 * m}.`);
   }
-  const { targetRecall = 0.99, tenantId } = config;
+  const { targetRecall = DEFAULT_TARGET_RECALL, tenantId } = config;
   if (targetRecall !== false && !(targetRecall > 0 && targetRecall <= 1)) {
     throw new ConfigurationError(`targetRecall must be false or above 0 and at most 1, got ${targetRecall}.`);
   }

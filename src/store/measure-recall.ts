@@ -1,8 +1,9 @@
 import sql from "sql-template-tag";
 import { decodeVector } from "../db/codec.js";
-import { qualified } from "../db/identifiers.js";
+import { qualified, quoteLiteral, quoteQualified } from "../db/identifiers.js";
+import { applySteps } from "../schema/apply.js";
 import { TENANTS_TABLE } from "../schema/layout.js";
-import type { IndexNote } from "./index-note.js";
+import { formatIndexNote, type IndexNote } from "./index-note.js";
 import { scope, scopeTo, type OpenStore, type ScopedStore } from "./open.js";
 import { DEFAULT_TENANT } from "./options.js";
 import { findIndexOf, planSearch } from "./plan-search.js";
@@ -19,6 +20,7 @@ const MAX_QUERIES = 150;
 const MIN_QUERIES = 20;
 /** The exact searches, which read all rows, stop after this. */
 const BUDGET_MS = 15_000;
+export const DEFAULT_TARGET_RECALL = 0.99;
 /** Tenants whose rows are counted to find those that are large enough to use the index, and how many of them are asked. */
 const COUNTED_TENANTS = 50;
 const MEASURED_TENANTS = 3;
@@ -33,6 +35,45 @@ interface Question {
 }
 
 /**
+ * Measures an index that has just been built and keeps the figure as its comment. A failure is logged only: the index is
+ * there and serves, without the figure with the default.
+ *
+ * @param tenant whose rows the index holds, when it is one tenant's alone.
+ */
+export async function noteRecall(
+  store: OpenStore,
+  name: string,
+  target = DEFAULT_TARGET_RECALL,
+  tenant?: string,
+): Promise<void> {
+  try {
+    await measureAndNote(store, name, target, tenant);
+  } catch (error) {
+    store.options.logger.warn(`langchain-pgvector: the recall of ${name} was not measured: ${String(error)}`);
+  }
+}
+
+async function measureAndNote(
+  store: OpenStore,
+  name: string,
+  target: number,
+  tenant: string | undefined,
+): Promise<void> {
+  const note = await measureEfSearch(store, name, target, tenant);
+  if (note === undefined) return;
+  const { efSearch, recall } = note;
+  if (recall < target) {
+    store.options.logger.warn(
+      `langchain-pgvector: searches by ${name} reach a recall of ${recall.toFixed(3)} with ${efSearch} candidates, not ` +
+        `${target}. Build it anew with a larger m or efConstruction.`,
+    );
+  }
+  const comment = `comment on index ${quoteQualified(store.schema, name)} is ${quoteLiteral(formatIndexNote(note))};\n`;
+  await applySteps(store.database, [{ name: "note-recall", sql: comment }]);
+  store.memory.forgetIndexes();
+}
+
+/**
  * Finds the fewest candidates with which searches by an index reach a recall@10 of `target` (0 to 1) against exact ones.
  * Reads rows of the tenants at hand, asks up to 150 questions and takes about 15 s at most for exact searches.
  *
@@ -42,7 +83,7 @@ interface Question {
  * @param tenant whose rows the index holds, when it is one tenant's alone.
  * @returns `undefined` when too few rows use the index, or exact searches take too long, for a figure to be had.
  */
-export async function measureEfSearch(
+async function measureEfSearch(
   open: OpenStore,
   indexName: string,
   target: number,

@@ -15,6 +15,8 @@ import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
 import { ConfigurationError, IngestError } from "../errors.js";
 import { addRows, checkVectorCount } from "./add-rows.js";
 import { BasePGVectorStore } from "./base-class.js";
+import { bulkLoad } from "./bulk-load/bulk-load.js";
+import { checkBulkLoad, type BulkLoadOptions, type BulkLoadResult, type BulkLoadSource } from "./bulk-load/options.js";
 import { getOrCreateCollection } from "./collections.js";
 import { decryptHits } from "./content-cipher.js";
 import { planDelete, type DeleteParams } from "./delete.js";
@@ -196,6 +198,19 @@ export class PostgresVectorStore extends BasePGVectorStore {
     checkVectorCount(vectors.length, rows.length);
     if (rows.length === 0) return asAdded([]);
     return asAdded(await addRows(await this.#scoped(), rows, vectors));
+  }
+
+  /**
+   * Stores any number of documents, with their vectors or to be embedded on the way, at the speed of COPY and in constant
+   * memory. Each batch is one transaction; ids that are there are overwritten, and of one that comes twice the last wins.
+   *
+   * @throws ConfigurationError before any I/O for options that cannot work.
+   * @throws IngestError with the number of the first row that cannot be stored, unless `onError` is `"skip"`.
+   */
+  async bulkLoad(source: BulkLoadSource, options: BulkLoadOptions = {}): Promise<BulkLoadResult> {
+    const plan = checkBulkLoad(source, options);
+    options.signal?.throwIfAborted();
+    return bulkLoad(await this.#scoped(), this.embeddings, source, plan, options);
   }
 
   /**

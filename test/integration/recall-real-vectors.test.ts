@@ -73,6 +73,11 @@ describeData("recall on real vectors, at the default settings", () => {
   test("of each label as a filter", async () => {
     const labels = new Set(set.documents.map(({ label }) => label));
     expect(labels.size).toBe(12);
-    for (const label of labels) expect(await recall(50, label), label).toBeGreaterThanOrEqual(0.99);
+    const low: Record<string, number> = {};
+    for (const label of labels) {
+      const reached = await recall(50, label);
+      if (reached < 0.99) low[label] = reached;
+    }
+    expect(low).toEqual({});
   }, 60_000);
 });

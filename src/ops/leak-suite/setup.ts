@@ -3,7 +3,7 @@ import { raw } from "sql-template-tag";
 import { Database } from "../../db/database.js";
 import { quoteIdentifier, quoteLiteral, quoteQualified } from "../../db/identifiers.js";
 import { isEmbedded, type Pool } from "../../db/pool.js";
-import { MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE } from "../../schema/layout.js";
+import { loadsTable, MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE } from "../../schema/layout.js";
 import { rowSecuritySql } from "../../schema/tenancy.js";
 import { openStore, scopeTo, type OpenStore } from "../../store/open.js";
 import { resolveOptions, type PostgresVectorStoreArgs } from "../../store/options.js";
@@ -175,10 +175,11 @@ async function rightsOf(
 async function dropTables(admin: Database, schema: string, table: string): Promise<void> {
   const on = (name: string): string => quoteQualified(schema, name);
   const collections = `${table}_collections`;
+  const loads = loadsTable({ table });
   const script = `
-    drop table if exists ${on(`${table}_notes`)}, ${on(table)}, ${on(collections)} cascade;
+    drop table if exists ${on(`${table}_notes`)}, ${on(table)}, ${on(collections)}, ${on(loads)} cascade;
     delete from ${on(TENANTS_TABLE)} where store = ${quoteLiteral(table)};
     delete from ${on(MODELS_TABLE)} where store = ${quoteLiteral(table)};
-    delete from ${on(REVISIONS_TABLE)} where relation in (${quoteLiteral(table)}, ${quoteLiteral(collections)});`;
+    delete from ${on(REVISIONS_TABLE)} where relation in (${quoteLiteral(table)}, ${quoteLiteral(collections)}, ${quoteLiteral(loads)});`;
   await admin.transaction({}, (session) => session.execute({ name: "drop-leak-suite", sql: raw(script) }));
 }

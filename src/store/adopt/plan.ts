@@ -1,6 +1,18 @@
 import { quoteIdentifier, quoteLiteral } from "../../db/identifiers.js";
-import { FIXED_COLUMNS, migrationNames, render, type Layout, type ModelVersion } from "../../schema/layout.js";
-import { CHUNKS_MIGRATIONS, COLLECTIONS_MIGRATIONS, REGISTRY_SQL } from "../../schema/migrations.generated.js";
+import {
+  FIXED_COLUMNS,
+  loadsTable,
+  migrationNames,
+  render,
+  type Layout,
+  type ModelVersion,
+} from "../../schema/layout.js";
+import {
+  CHUNKS_MIGRATIONS,
+  COLLECTIONS_MIGRATIONS,
+  LOADS_MIGRATIONS,
+  REGISTRY_SQL,
+} from "../../schema/migrations.generated.js";
 import type { RelationState } from "../../schema/inspect.js";
 import { checkColumnsFree } from "../../schema/plan-promoted-keys.js";
 import { addColumnClauses, recordColumnsSql } from "../../schema/promoted-keys.js";
@@ -35,6 +47,10 @@ export function planAdoption(survey: Survey, layout: Layout, model: ModelVersion
     steps.push({ name: "collections", sql: collectionsSql(survey, layout, names) });
   }
   steps.push({ name: "chunks", sql: chunksSql(survey, layout, model, names as unknown as Names) });
+  if (!state.loads.exists) {
+    const register = registerRevision(names["revisions"]!, loadsTable(layout), LOADS_MIGRATIONS[0]!);
+    steps.push({ name: "loads", sql: render(LOADS_MIGRATIONS[0]!.sql, names) + register });
+  }
   return steps;
 }
 
@@ -51,6 +67,7 @@ export function planAdoptedTenancy(survey: Survey, layout: Layout, model: ModelV
       registryExists: true,
       promotedKeys: layout.promotedKeys,
       chunks: adopted(state.chunks, Object.values(FIXED_COLUMNS)),
+      loads: adopted(state.loads, []),
       collections: state.collections && adopted(state.collections, ["tenant_id"]),
     },
     layout,
