@@ -35,7 +35,11 @@ export interface ServerHits {
   readonly distances?: (number | null)[][] | null;
 }
 
+/** An answer was longer than what may be held in memory; ask for less. */
+export class ResponseTooLargeError extends Error {}
+
 const PAGE_OF_COLLECTIONS = 100;
+const MAX_RESPONSE_BYTES = 32 * 1024 * 1024;
 
 /**
  * The part of Chroma's REST interface (version 2, of servers since 0.6) that moving data needs. Requests that failed
@@ -149,8 +153,9 @@ export class ChromaClient {
         redirect: "error",
       });
       status = response.status;
-      text = await response.text();
+      text = await readText(response);
     } catch (cause) {
+      if (cause instanceof ResponseTooLargeError) throw cause;
       signal?.throwIfAborted();
       throw this.#unreachable(timeout.aborted ? `gave no answer within ${timeoutMs / 1_000} s` : reasonOf(cause));
     }
@@ -201,6 +206,19 @@ export class ChromaClient {
       .filter((secret) => secret.length > 3)
       .reduce((cleaned, secret) => cleaned.replaceAll(secret, "***"), text);
   }
+}
+
+/** @throws ResponseTooLargeError once more has come than may be held. */
+async function readText(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+    bytes += chunk.length;
+    // Leaving the loop cancels the rest.
+    if (bytes > MAX_RESPONSE_BYTES) throw new ResponseTooLargeError(`more than ${MAX_RESPONSE_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, bytes).toString("utf8");
 }
 
 /** @throws ConfigurationError unless it is an http(s) URL without credentials, which are never quoted. */

@@ -1,0 +1,6 @@
+export { importChroma, planImportChroma, type ImportChromaArgs } from "./import-chroma.js";
+export type { ChromaConnection } from "./client.js";
+export type { ImportArgs, ImportInto, ImportProgress } from "./import/options.js";
+export type { ImportedCollection, ImportReport } from "./import/import.js";
+export type { ImportPlan, PlannedCollection } from "./import/plan.js";
+export type { Verification } from "./import/verify.js";
