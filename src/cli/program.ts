@@ -9,6 +9,7 @@ import { explainError } from "./explain-error.js";
 import { addIngest } from "./ingest.js";
 import { addInit } from "./init.js";
 import { addSearch } from "./search.js";
+import { addImport } from "./import/index.js";
 import { addTenants } from "./tenants/index.js";
 
 /**
@@ -46,6 +47,7 @@ function createProgram(context: CliContext): Command {
   program.commandsGroup("Store:");
   addInit(program, context);
   addAdopt(program, context);
+  addImport(program, context);
   addTenants(program, context);
   program.commandsGroup("Operate:");
   addDoctor(program, context);

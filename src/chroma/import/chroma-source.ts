@@ -14,7 +14,9 @@ export function chromaSource(client: ChromaClient): RecordSource {
         names === undefined
           ? await client.listCollections()
           : await Promise.all(names.map((name) => client.getCollection(name)));
-      return found.map((collection) => sourceCollection(client, collection));
+      // Without names, an order that is the same each time.
+      const ordered = names === undefined ? found.sort((a, b) => (a.name < b.name ? -1 : 1)) : found;
+      return ordered.map((collection) => sourceCollection(client, collection));
     },
   };
 }
