@@ -15,11 +15,13 @@ import { ConfigurationError, IngestError } from "../errors.js";
 import { addRows, checkVectorCount } from "./add-rows.js";
 import { BasePGVectorStore } from "./base-class.js";
 import { getOrCreateCollection } from "./collections.js";
-import { decryptHits } from "./content-cipher.js";
+import { withCollectionMetric } from "./collection-metric.js";
+import { decryptHits, refuseContentFilter } from "./content-cipher.js";
 import { planDelete, type DeleteParams } from "./delete.js";
 import { checkExpiry, expireStore, type ExpireOptions } from "./expire.js";
-import { combineFilters, parseFilter, type Filter } from "./filter/index.js";
+import { combineFilters, parseDocumentFilter, parseFilter, type Filter } from "./filter/index.js";
 import { getByIds, planGet, type GetParams, type StoredChunk } from "./get.js";
+import type { Metric } from "../schema/layout.js";
 import { createHnswIndex, type HnswConfig } from "./hnsw.js";
 import { checkMetric, operatorText } from "./metric.js";
 import { checkDimensions, openStore, scopeTo, type OpenStore, type ScopedStore } from "./open.js";
@@ -386,6 +388,11 @@ export class PostgresVectorStore extends BasePGVectorStore {
     if (this.#ownsPool) await this.#database.end();
   }
 
+  /** The metric of this call's searches. */
+  protected async searchMetric(): Promise<Metric> {
+    return (await this.#scoped()).options.metric;
+  }
+
   async #ready(): Promise<this> {
     try {
       await this.#open();
@@ -406,7 +413,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
   /** The open store in the scope of this call's tenant, which is asked for first: without one there is no I/O. */
   async #scoped(): Promise<ScopedStore> {
     const tenant = this.#options.tenant();
-    return scopeTo(await this.#open(), tenant);
+    return withCollectionMetric(scopeTo(await this.#open(), tenant));
   }
 
   #start(options: ResolvedOptions): Promise<OpenStore> {
@@ -420,10 +427,11 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** The checked form of a search's options, without its query. */
   #searchRequest(options: SearchOptions): Omit<DenseSearch, "vector"> {
-    const { filter, efSearch, probes, timeoutMs } = this.#options;
+    const { filter, efSearch, probes, timeoutMs, contentCipher } = this.#options;
+    if (options.whereDocument !== undefined) refuseContentFilter(contentCipher);
     return {
       k: checkK(options.k ?? 4),
-      filter: combineFilters(filter, parseFilter(options.filter ?? {})),
+      filter: combineFilters(filter, parseFilter(options.filter ?? {}), parseDocumentFilter(options.whereDocument)),
       includeEmbeddings: options.includeEmbeddings ?? false,
       efSearch: integer("efSearch", options.efSearch, 1, 1_000) ?? efSearch,
       probes: integer("probes", options.probes, 1, 32_768) ?? probes,

@@ -1,9 +1,10 @@
+import type { Metric } from "../schema/layout.js";
 import { ExpiringCache } from "./expiring-cache.js";
 
-/** A valid vector index that searches of the store can use. */
 /** So many rows in one call may make another way of searching the cheaper one. */
 const MANY_ROWS = 100;
 
+/** A valid vector index that searches of the store can use. */
 export interface VectorIndex {
   /** Oid of the table or partition that it is on. */
   readonly relation: number;
@@ -11,6 +12,11 @@ export interface VectorIndex {
   readonly entries: number;
   /** Of a partial index, as Postgres prints it. */
   readonly predicate: string | null;
+}
+
+/** How a collection compares vectors; without a metric, as its table does. */
+export interface CollectionMetric {
+  readonly metric: Metric | undefined;
 }
 
 /** What searches need to know of one tenant. */
@@ -32,13 +38,24 @@ const SLOW_LIFE_MS = 30_000;
 export class SearchMemory {
   /** When searches next see whether an index is missing, in epoch milliseconds. */
   adviseAt = 0;
-  readonly #indexes = new ExpiringCache<VectorIndex[]>(1, INDEX_LIFE_MS);
+  readonly #indexes = new ExpiringCache<VectorIndex[]>(3, INDEX_LIFE_MS);
+  readonly #metrics = new ExpiringCache<CollectionMetric | undefined>(10_000, ROWS_LIFE_MS);
   readonly #tenants = new ExpiringCache<TenantFacts>(10_000, ROWS_LIFE_MS);
   readonly #shares = new ExpiringCache<number>(2_000, ROWS_LIFE_MS);
 
-  /** The vector indexes that searches of the store can use. */
-  indexes(ask: () => Promise<VectorIndex[]>): Promise<VectorIndex[]> {
-    return this.#indexes.get("", ask);
+  /** The vector indexes that searches by a metric can use. */
+  indexes(metric: Metric, ask: () => Promise<VectorIndex[]>): Promise<VectorIndex[]> {
+    return this.#indexes.get(metric, ask);
+  }
+
+  /** What the collection of the store says about its metric, once there is such a collection. */
+  async collectionMetric(
+    tenant: string,
+    ask: () => Promise<CollectionMetric | undefined>,
+  ): Promise<CollectionMetric | undefined> {
+    const found = await this.#metrics.get(tenant, ask);
+    if (found === undefined) this.#metrics.delete(tenant);
+    return found;
   }
 
   tenant(tenant: string, ask: () => Promise<TenantFacts>): Promise<TenantFacts> {

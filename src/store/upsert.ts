@@ -44,6 +44,15 @@ function registerTenant(store: ScopedStore): Sql {
     )`;
 }
 
+/** What the metadata of a row that is there becomes. */
+function metadataOnConflict(store: ScopedStore): Sql {
+  const { metadata } = store.columns;
+  if (store.options.metadataOnUpsert === "replace") return sql`excluded.${metadata}`;
+  return sql`(${store.table}.${metadata} || excluded.${metadata}) - array(
+          select key from jsonb_each(excluded.${metadata}) where value = 'null'
+        )`;
+}
+
 async function upsertBatch(store: ScopedStore, session: Session, rows: readonly EmbeddedRow[]): Promise<void> {
   const { id, content, metadata, embedding } = store.columns;
   const { schema, oid } = store.server.vector;
@@ -69,7 +78,7 @@ async function upsertBatch(store: ScopedStore, session: Session, rows: readonly 
       ) as row (id, content, metadata, hash, vector)
       on conflict (tenant_id, collection, ${id}) do update set
         ${content} = excluded.${content},
-        ${metadata} = excluded.${metadata},
+        ${metadata} = ${metadataOnConflict(store)},
         content_hash = excluded.content_hash,
         ${embedding} = excluded.${embedding}`,
   });

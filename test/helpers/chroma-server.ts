@@ -24,7 +24,7 @@ export async function startChromaServer(): Promise<ChromaServer> {
 }
 
 /** Why there can be no Chroma server here; `undefined` when there can. */
-async function missing(): Promise<string | undefined> {
+export async function whyNoChroma(): Promise<string | undefined> {
   if (findChromaProgram() === undefined) return "the npm package chromadb is not installed";
   try {
     await (await startChromaServer()).stop();
@@ -37,7 +37,7 @@ async function missing(): Promise<string | undefined> {
 /* oxlint-disable vitest/valid-describe-callback, vitest/valid-title, vitest/expect-expect, vitest/no-disabled-tests */
 /** A suite that needs a Chroma server; where none can run it shows as skipped, with the reason in its name. */
 export async function describeChroma(name: string, suite: () => void): Promise<void> {
-  const reason = await missing();
+  const reason = await whyNoChroma();
   if (reason !== undefined && process.env["CHROMA_REQUIRED"] === "1")
     throw new Error(`CHROMA_REQUIRED=1, but ${reason}`);
   describe.skipIf(reason !== undefined)(
