@@ -13,6 +13,12 @@ export interface SampleRecord {
 export const WORDS = "index vacuum tenant café query Plan 100% under_score back\\slash naïve vector".split(" ");
 const TOPICS = ["indexes", "tuning", "backup", "日本", "it's", 'quo"te'];
 
+/** Of length 1, in float32, as embedding models give them. */
+function unit(vector: readonly number[]): number[] {
+  const length = Math.hypot(...vector);
+  return vector.map((value) => Math.fround(value / length));
+}
+
 /** Records with mixed metadata: some keys missing, none at all, integers, fractions, booleans, text; the same each time. */
 export function sampleRecords(count: number, dimensions: number, seed: number): SampleRecord[] {
   const random = seededRandom(seed);
@@ -30,7 +36,7 @@ export function sampleRecords(count: number, dimensions: number, seed: number): 
     const words = Array.from({ length: 3 + Math.floor(random() * 9) }, () => pick(WORDS));
     return {
       id: `record ${number} ${pick(["é", "#", "/"])}`,
-      vector: centre.map((value) => Math.fround(value + (random() - 0.5) * 0.5)),
+      vector: unit(centre.map((value) => value + (random() - 0.5) * 0.5)),
       document: words.join(random() < 0.1 ? "\n" : " "),
       metadata: random() < 0.05 ? null : metadata,
       uri: random() < 0.1 ? `https://example.org/${number}` : null,
@@ -44,8 +50,9 @@ export async function fillCollection(
   name: string,
   space: string,
   records: readonly SampleRecord[],
+  metadata: Readonly<Record<string, unknown>> = {},
 ): Promise<ChromaCollection> {
-  const collection = await client.createCollection(name, { "hnsw:space": space, owner: "tests" });
+  const collection = await client.createCollection(name, { "hnsw:space": space, owner: "tests", ...metadata });
   for (let start = 0; start < records.length; start += 1_000) {
     const part = records.slice(start, start + 1_000);
     await client.upsert(collection.id, {
