@@ -4,7 +4,8 @@ import { chromaDistance } from "../../src/chroma/collection.js";
 import { Chroma } from "../../src/chroma/index.js";
 import type { ChromaServer } from "../../src/chroma/run-server.js";
 import { compareWithChroma } from "../helpers/chroma-comparison.js";
-import { describeChroma, startChromaServer } from "../helpers/chroma-server.js";
+import { startChromaServer } from "../helpers/chroma-server.js";
+import { describeChroma } from "../helpers/describe-chroma.js";
 import { openTestDatabase, type TestDatabase } from "../helpers/database.js";
 import { HashedEmbeddings } from "../helpers/vectors.js";
 
