@@ -19,6 +19,8 @@ export interface ChromaConnection {
   readonly signal?: AbortSignal | undefined;
 }
 
+type Method = "GET" | "POST" | "PUT" | "DELETE";
+
 export type Include = "documents" | "metadatas" | "embeddings" | "uris" | "distances";
 
 /** Records as the server sends them, one list for each part that was asked for. */
@@ -85,6 +87,21 @@ export class ChromaClient {
     return collectionFrom(await this.#call<ServerCollection>("POST", "/collections", body));
   }
 
+  /** @returns whether there was one. */
+  async deleteCollection(name: string): Promise<boolean> {
+    return this.#call("DELETE", `/collections/${encodeURIComponent(name)}`).then(
+      () => true,
+      (error: unknown) => {
+        if (error instanceof ChromaServerError && error.status === 404) return false;
+        throw error;
+      },
+    );
+  }
+
+  async renameCollection(collection: string, name: string): Promise<void> {
+    await this.#call("PUT", `/collections/${collection}`, { new_name: name });
+  }
+
   count(collection: string): Promise<number> {
     return this.#call("GET", `/collections/${collection}/count`);
   }
@@ -121,11 +138,11 @@ export class ChromaClient {
     return rows ?? 100;
   }
 
-  #call<T>(method: "GET" | "POST", path: string, body?: unknown): Promise<T> {
+  #call<T>(method: Method, path: string, body?: unknown): Promise<T> {
     return this.#request<T>(method, this.#scope + path, body);
   }
 
-  async #request<T>(method: "GET" | "POST", path: string, body?: unknown): Promise<T> {
+  async #request<T>(method: Method, path: string, body?: unknown): Promise<T> {
     const { retries = 4, signal } = this.#connection;
     for (let attempt = 0; ; attempt += 1) {
       try {
@@ -138,7 +155,7 @@ export class ChromaClient {
     }
   }
 
-  async #attempt<T>(method: "GET" | "POST", path: string, body: unknown): Promise<T> {
+  async #attempt<T>(method: Method, path: string, body: unknown): Promise<T> {
     const { headers, signal, timeoutMs = 60_000 } = this.#connection;
     const timeout = AbortSignal.timeout(timeoutMs);
     let status: number | undefined;

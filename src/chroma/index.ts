@@ -7,3 +7,5 @@ export type { Verification } from "./import/verify.js";
 export { Chroma, type ChromaCollectionInfo } from "./chroma.js";
 export type { ChromaLibArgs } from "./chroma-args.js";
 export { setDefaultConnection } from "./default-connection.js";
+export { exportChroma, type ExportChromaArgs, type ExportedChromaCollection } from "./export-chroma.js";
+export { DualStore, type DualStoreOptions, type ReadDifference } from "./dual-store.js";

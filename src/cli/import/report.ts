@@ -38,7 +38,7 @@ function imported(report: ImportedCollection): string {
   const searches =
     verification?.overlap === undefined
       ? ""
-      : `, ${count(verification.queries, "search")} share ${(verification.overlap * 100).toFixed(1)} % of their results`;
+      : `, ${verification.queries} sampled searches share ${(verification.overlap * 100).toFixed(1)} % of their results`;
   return [
     `${name}: ${count(records, "record")} -> ${place(report)} in ${seconds.toFixed(1)} s`,
     ...(verification === undefined
