@@ -9,3 +9,4 @@ export type { ChromaLibArgs } from "./chroma-args.js";
 export { setDefaultConnection } from "./default-connection.js";
 export { exportChroma, type ExportChromaArgs, type ExportedChromaCollection } from "./export-chroma.js";
 export { DualStore, type DualStoreOptions, type ReadDifference } from "./dual-store.js";
+export { runChromaServer, type ChromaServer, type RunChromaOptions } from "./run-server.js";
