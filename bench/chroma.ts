@@ -106,6 +106,13 @@ async function measure(
     ],
     { turns, warmUp: 25 },
   );
+  // The index that docs/filters.md has for equality.
+  await pool.query(`create index on ${ours.tableName} using gin (metadata jsonb_path_ops)`);
+  await pool.query(`vacuum (analyze) ${ours.tableName}`);
+  const indexed = await interleave(
+    [{ name: "ours", run: (turn) => ours.similaritySearchVectorWithScore(query(turn).vector, K, query(turn).where) }],
+    { turns, warmUp: 25 },
+  );
   const exact = await exactResults(database, ours, queries);
   progress(`searched ${count} rows of ${dimensions} dimensions`);
   const p50 = (name: string): number => median(samples.get(name)!);
@@ -122,9 +129,10 @@ async function measure(
     "our p99 ms": p99("ours"),
     "Chroma 1 % p50 ms": p50("chroma/1 %"),
     "our 1 % p50 ms": p50("ours/1 %"),
-    "Chroma recall": await recall(theirs as unknown as Store, queries, exact.all, false),
+    "our 1 % p50 ms, GIN": median(indexed.get("ours")!),
+    "Chroma recall": await recall(theirs, queries, exact.all, false),
     "our recall": await recall(ours, queries, exact.all, false),
-    "Chroma 1 % recall": await recall(theirs as unknown as Store, queries, exact.filtered, true),
+    "Chroma 1 % recall": await recall(theirs, queries, exact.filtered, true),
     "our 1 % recall": await recall(ours, queries, exact.filtered, true),
   };
 }
@@ -132,12 +140,18 @@ async function measure(
 function barsOf(measured: Measured): Bar[] {
   const of = (name: string): number => measured[name] as number;
   const size = `${of("rows")} x ${of("dimensions")}`;
-  const load = of("Chroma load s") / (of("our load s") + of("our index s"));
+  const ratio = of("Chroma load s") / (of("our load s") + of("our index s"));
   return [
-    atLeast(`load and index, ${size}, of Chroma's speed`, load, 4, " x"),
+    atLeast(`load and index, ${size}, of Chroma's speed`, ratio, 4, " x"),
     atMost(`search p50, ${size}, of Chroma's`, of("our p50 ms") / of("Chroma p50 ms"), 0.2, " x"),
     atLeast(`recall@10, ${size}, against Chroma's`, of("our recall"), of("Chroma recall")),
     atMost(`1 % filtered p50, ${size}, of Chroma's`, of("our 1 % p50 ms") / of("Chroma 1 % p50 ms"), 0.1, " x"),
+    atMost(
+      `1 % filtered p50 with a GIN index, ${size}, of Chroma's`,
+      of("our 1 % p50 ms, GIN") / of("Chroma 1 % p50 ms"),
+      0.1,
+      " x",
+    ),
     atLeast(`1 % filtered recall@10, ${size}, against Chroma's`, of("our 1 % recall"), of("Chroma 1 % recall")),
   ];
 }

@@ -38,7 +38,7 @@ if (CHROMA_URL && DATABASE_URL) {
     await setDefaultConnection({ pool });
     const after = await Chroma.fromExistingCollection(embeddings, { collectionName: "kites" });
     for (const store of [before, after]) {
-      const found = await store.similaritySearchWithScore("how much wind?", 2, { topic: "wind" } as never);
+      const found = await store.similaritySearchWithScore("how much wind?", 2, { topic: "wind" });
       console.log(found.map(([{ pageContent }, distance]) => `${distance.toFixed(4)} ${pageContent}`).join("\n"));
     }
   } finally {

@@ -42,7 +42,7 @@ export class Chroma extends PostgresVectorStore {
   }
 
   static override async initialize(embeddings: EmbeddingsInterface, config: ChromaLibArgs): Promise<Chroma> {
-    return (await super.initialize(embeddings, config as never)) as Chroma;
+    return (await super.initialize(embeddings, config)) as Chroma;
   }
 
   static override async fromTexts(
@@ -51,7 +51,7 @@ export class Chroma extends PostgresVectorStore {
     embeddings: EmbeddingsInterface,
     dbConfig: ChromaLibArgs,
   ): Promise<Chroma> {
-    return (await super.fromTexts(texts, metadatas, embeddings, dbConfig as never)) as Chroma;
+    return (await super.fromTexts(texts, metadatas, embeddings, dbConfig)) as Chroma;
   }
 
   static override async fromDocuments(
@@ -59,11 +59,11 @@ export class Chroma extends PostgresVectorStore {
     embeddings: EmbeddingsInterface,
     dbConfig: ChromaLibArgs,
   ): Promise<Chroma> {
-    return (await super.fromDocuments(documents, embeddings, dbConfig as never)) as Chroma;
+    return (await super.fromDocuments(documents, embeddings, dbConfig)) as Chroma;
   }
 
   static override async fromExistingIndex(embeddings: EmbeddingsInterface, config: ChromaLibArgs): Promise<Chroma> {
-    return (await super.fromExistingIndex(embeddings, config as never)) as Chroma;
+    return (await super.fromExistingIndex(embeddings, config)) as Chroma;
   }
 
   /** Opens a collection, and makes it when it is not there, as LangChain's `Chroma` does. */

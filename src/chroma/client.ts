@@ -177,12 +177,12 @@ export class ChromaClient {
       throw this.#unreachable(timeout.aborted ? `gave no answer within ${timeoutMs / 1_000} s` : reasonOf(cause));
     }
     if (status < 200 || status > 299) throw this.#refusal(method, path, status, text);
-    return this.#parse<T>(path, status, text);
+    return this.#parse(path, status, text) as T;
   }
 
-  #parse<T>(path: string, status: number, text: string): T {
+  #parse(path: string, status: number, text: string): unknown {
     try {
-      return JSON.parse(text) as T;
+      return JSON.parse(text) as unknown;
     } catch {
       throw new ChromaServerError(
         `${this.label} answered ${path} with something else than JSON; is it a Chroma server?`,
@@ -261,7 +261,8 @@ function reasonOf(cause: unknown): string {
 function messageIn(text: string): string {
   try {
     const body = JSON.parse(text) as { message?: unknown; detail?: unknown };
-    return String(body.message ?? body.detail ?? text);
+    const message = body.message ?? body.detail;
+    return typeof message === "string" ? message : text;
   } catch {
     return text.trim() || "no reason given";
   }

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { DocumentInterface } from "@langchain/core/documents";
-import { Document } from "@langchain/core/documents";
+import type { Document } from "@langchain/core/documents";
 import { VectorStore } from "@langchain/core/vectorstores";
 import type { DeleteParams } from "../store/delete.js";
 

@@ -94,7 +94,7 @@ test("addVectors, and the dimension is that of the first ones", async () => {
   const vectors = await embeddings.embedDocuments(texts);
   expect(await store.addVectors(vectors, documents, { ids })).toEqual(ids);
   await expect(store.addVectors([[1, 2, 3]], [documents[0]!])).rejects.toThrow(/dimension/);
-  await expect(store.addVectors(vectors, documents.slice(1))).rejects.toThrow();
+  await expect(store.addVectors(vectors, documents.slice(1))).rejects.toThrow(/\w/);
   expect(await store.addVectors([], [])).toEqual([]);
 });
 
@@ -138,8 +138,8 @@ test.each([
   ["null", { topic: null }],
 ])("a filter of %s is refused", async (_, where) => {
   const store = await filled();
-  await expect(store.similaritySearch("graph", 9, where as never)).rejects.toThrow();
-  await expect(store.delete({ filter: where as never })).rejects.toThrow();
+  await expect(store.similaritySearch("graph", 9, where as never)).rejects.toThrow(/\w/);
+  await expect(store.delete({ filter: where as never })).rejects.toThrow(/\w/);
   expect(await store.similaritySearch("x", 9)).toHaveLength(4);
 });
 
@@ -200,11 +200,11 @@ test("the lines of a text splitter come back", async () => {
   await store.addDocuments([new Document({ pageContent: "lines", metadata: { source: "s", loc } })], { ids: ["l"] });
   const [found] = await store.similaritySearch("lines", 1);
   expect(found!.metadata).toEqual({ source: "s", loc });
-  expect(await store.similaritySearch("lines", 1, { locFrom: 3 } as never)).toHaveLength(1);
+  expect(await store.similaritySearch("lines", 1, { locFrom: 3 })).toHaveLength(1);
 });
 
 test("an id twice in one call is refused, and nothing is stored", async () => {
   const store = new Chroma(embeddings, fresh());
-  await expect(store.addDocuments(documents.slice(0, 2), { ids: ["a", "a"] })).rejects.toThrow();
+  await expect(store.addDocuments(documents.slice(0, 2), { ids: ["a", "a"] })).rejects.toThrow(/\w/);
   expect(await store.similaritySearch("x", 9)).toEqual([]);
 });

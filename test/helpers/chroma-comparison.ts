@@ -140,11 +140,11 @@ async function sameSet(
     include: [],
     ...(where && { where }),
     ...(whereDocument && { where_document: whereDocument }),
-  } as never);
+  });
   const ours = await store.get({
     include: [],
     ...(where && { where: where as never }),
-    ...(whereDocument && { whereDocument: whereDocument as never }),
+    ...(whereDocument && { whereDocument: whereDocument }),
   });
   return isDeepStrictEqual(theirs.ids.toSorted(), ours.map(({ id }) => id).toSorted());
 }

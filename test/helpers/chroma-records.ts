@@ -50,9 +50,9 @@ export async function fillCollection(
   name: string,
   space: string,
   records: readonly SampleRecord[],
-  metadata: Readonly<Record<string, unknown>> = {},
+  settings: Readonly<Record<string, unknown>> = {},
 ): Promise<ChromaCollection> {
-  const collection = await client.createCollection(name, { "hnsw:space": space, owner: "tests", ...metadata });
+  const collection = await client.createCollection(name, { "hnsw:space": space, owner: "tests", ...settings });
   for (let start = 0; start < records.length; start += 1_000) {
     const part = records.slice(start, start + 1_000);
     await client.upsert(collection.id, {

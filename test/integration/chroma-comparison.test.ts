@@ -40,7 +40,9 @@ await describeChroma("what an import gives, beside Chroma itself", () => {
     const client = new ChromaClient({ url: chroma.url, retries: 0 });
     const { id } = await client.getCollection("sample-l2");
     const store = new Chroma(new HashedEmbeddings(32), {
-      ...{ pool: database.pool, tableName: "compared", collectionName: "sample-l2" },
+      pool: database.pool,
+      tableName: "compared",
+      collectionName: "sample-l2",
     });
     const both = async (filter: { where?: unknown; whereDocument?: unknown }): Promise<string> => {
       const { where, whereDocument } = filter;
@@ -55,23 +57,51 @@ await describeChroma("what an import gives, beside Chroma itself", () => {
       return `${theirs} by Chroma, ${ours} by ours`;
     };
     const refused = [
-      ...[{}, { a: 1, b: 2 }, { a: { $gt: 1, $lt: 2 } }, { a: {} }, { a: null }, { a: { $foo: 1 } }, { a: [1] }],
-      ...[{ a: { $gt: "b" } }, { a: { $lt: true } }, { a: { $in: [] } }, { a: { $nin: [] } }, { a: { $in: [1, "b"] } }],
-      ...[{ a: { $in: 1 } }, { a: { $eq: [1] } }, { a: { $exists: true } }, { a: { $like: "b" } }, { $not: { a: 1 } }],
-      ...[{ $and: {} }, { $or: 1 }, { $and: [{ a: 1 }, { b: null }] }],
+      {},
+      {
+        a: 1,
+        b: 2,
+      },
+      {
+        a: {
+          $gt: 1,
+          $lt: 2,
+        },
+      },
+      { a: {} },
+      { a: null },
+      { a: { $foo: 1 } },
+      { a: [1] },
+      { a: { $gt: "b" } },
+      { a: { $lt: true } },
+      { a: { $in: [] } },
+      { a: { $nin: [] } },
+      { a: { $in: [1, "b"] } },
+      { a: { $in: 1 } },
+      { a: { $eq: [1] } },
+      { a: { $exists: true } },
+      { a: { $like: "b" } },
+      { $not: { a: 1 } },
+      { $and: {} },
+      { $or: 1 },
+      { $and: [{ a: 1 }, { b: null }] },
     ];
     for (const where of refused)
       expect([where, await both({ where })]).toEqual([where, "refused by Chroma, refused by ours"]);
     const refusedDocuments = [
-      ...[
-        {},
-        { $foo: "a" },
-        { $contains: 5 },
-        { $contains: "a", $not_contains: "b" },
-        { $regex: "(" },
-        { $regex: "(?=a)" },
-      ],
-      ...[{ $regex: "(a)\\1" }, { $regex: "[z-a]" }, { $regex: "*" }, { $and: [{ $contains: "a" }, { $regex: "[" }] }],
+      {},
+      { $foo: "a" },
+      { $contains: 5 },
+      {
+        $contains: "a",
+        $not_contains: "b",
+      },
+      { $regex: "(" },
+      { $regex: "(?=a)" },
+      { $regex: "(a)\\1" },
+      { $regex: "[z-a]" },
+      { $regex: "*" },
+      { $and: [{ $contains: "a" }, { $regex: "[" }] },
     ];
     for (const whereDocument of refusedDocuments) {
       const outcome = await both({ whereDocument });

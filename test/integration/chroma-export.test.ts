@@ -68,7 +68,10 @@ await describeChroma("the way back to Chroma, and both for a while", () => {
       const name = `back-${space}`;
       const done: number[] = [];
       const exported = await exportChroma({
-        ...{ ...target(), collectionName: `source-${space}`, name, pageRows: 100 },
+        ...target(),
+        collectionName: `source-${space}`,
+        name,
+        pageRows: 100,
         onProgress: (count) => done.push(count),
       });
       expect(exported).toEqual({ name, records: 150 });
@@ -135,7 +138,9 @@ await describeChroma("the way back to Chroma, and both for a while", () => {
       const report = await importChroma({ pool: database.pool, tableName, dataDir: join(folder, "copy") });
       expect(report).toMatchObject({ source: join(folder, "copy"), collections: [{ name: "left", records: 120 }] });
       const store = await PostgresVectorStore.fromExistingIndex(embeddings, {
-        ...{ pool: database.pool, tableName, collectionName: "left" },
+        pool: database.pool,
+        tableName,
+        collectionName: "left",
       });
       const [chunk] = await store.get({ ids: [records[7]!.id], include: ["documents", "embeddings"] });
       expect(chunk).toEqual({ id: records[7]!.id, content: records[7]!.document, embedding: records[7]!.vector });

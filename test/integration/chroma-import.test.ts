@@ -114,9 +114,7 @@ await describeChroma("importing from a Chroma server", () => {
       await expectSame(await open({ collectionName: name }), name);
     }
     expect(progress.filter(({ phase }) => phase === "copy").map(({ done }) => done)).toEqual([
-      ...[50, 100, 150, 200, 230],
-      ...[50, 100, 150, 200, 231],
-      ...[50, 100, 150, 200, 232],
+      50, 100, 150, 200, 230, 50, 100, 150, 200, 231, 50, 100, 150, 200, 232,
     ]);
     const { rows } = await (
       await open({ collectionName: "angles" })
@@ -160,7 +158,10 @@ await describeChroma("importing from a Chroma server", () => {
   test("rows in the way: refused, replaced, merged", async () => {
     const collections = ["angles"];
     const store = await PostgresVectorStore.initialize(embeddings, {
-      ...{ pool: database.pool, tableName, collectionName: "angles", distanceStrategy: "cosine" },
+      pool: database.pool,
+      tableName,
+      collectionName: "angles",
+      distanceStrategy: "cosine",
     });
     const taken = records.get("angles")![0]!.id;
     await store.addDocuments([
@@ -300,7 +301,7 @@ await describeChroma("importing from a Chroma server", () => {
     const collections = ["squared"];
     const id = records.get("squared")![3]!.id;
     alter((page) => {
-      page["metadatas"]![3] = { tags: ["a", "b"], flags: [true, false], gone: null, big: 9007199254740993 };
+      page["metadatas"]![3] = { tags: ["a", "b"], flags: [true, false], gone: null, big: 2 ** 53 + 2 };
       page["documents"]![3] = "a\0b";
     });
     const [report] = (await importChroma(args({ collections }))).collections;
@@ -308,7 +309,7 @@ await describeChroma("importing from a Chroma server", () => {
     const store = await open({ collectionName: "squared" });
     const [chunk] = await store.get({ ids: [id] });
     expect(chunk!.content).toBe("ab");
-    expect(chunk!.metadata).toMatchObject({ tags: ["a", "b"], flags: [true, false], gone: null, big: 2 ** 53 });
+    expect(chunk!.metadata).toMatchObject({ tags: ["a", "b"], flags: [true, false], gone: null, big: 2 ** 53 + 2 });
     expect(await store.get({ where: { tags: { arrayContains: ["a"] } } })).toHaveLength(1);
   });
 

@@ -55,7 +55,9 @@ await describeChroma("the verbs import chroma and export chroma", () => {
     const json = <T>(...args: string[]): Promise<T> => folder.json<T>([...args, ...flags()], { env: env() });
     const open = (collectionName: string): Promise<PostgresVectorStore> =>
       PostgresVectorStore.fromExistingIndex(new HashedEmbeddings(DIMENSIONS), {
-        ...{ pool: database.pool, tableName: table, collectionName },
+        pool: database.pool,
+        tableName: table,
+        collectionName,
       });
 
     test("a plan, an import, a report", async () => {

@@ -68,12 +68,13 @@ export async function openDestination(
 
 /** Stands for the embedder that made the vectors; nothing is embedded on the way. */
 function recordedModel(provider: string | undefined): EmbeddingsInterface {
-  const refuse = (): never => {
-    throw new ConfigurationError("An import embeds nothing.");
-  };
   return {
     ...(provider !== undefined && { provider }),
     embedDocuments: refuse,
     embedQuery: refuse,
-  } as EmbeddingsInterface;
+  };
+}
+
+function refuse(): never {
+  throw new ConfigurationError("An import embeds nothing.");
 }

@@ -91,7 +91,7 @@ function addKey(metadata: Record<string, unknown>, key: string, value: string, o
 
 /** The same kind of error, with the place in front. */
 function refusal(record: SourceRecord, collection: string, error: LangChainPgvectorError): LangChainPgvectorError {
-  const place = `Record ${JSON.stringify(String(record.id).slice(0, 80))} of the collection ${JSON.stringify(collection)}`;
+  const place = `Record ${JSON.stringify(record.id.slice(0, 80))} of the collection ${JSON.stringify(collection)}`;
   const cure =
     'Nothing of the collection is visible. Correct it at the source, or set rejected to "skip", and run it again.';
   return new IngestError(`${place} cannot be stored: ${error.message.replace(/\.$/, "")}. ${cure}`, undefined, {
