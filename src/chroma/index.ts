@@ -10,3 +10,5 @@ export { setDefaultConnection } from "./default-connection.js";
 export { exportChroma, type ExportChromaArgs, type ExportedChromaCollection } from "./export-chroma.js";
 export { DualStore, type DualStoreOptions, type ReadDifference } from "./dual-store.js";
 export { runChromaServer, type ChromaServer, type RunChromaOptions } from "./run-server.js";
+export { importJsonl, planImportJsonl, type ImportJsonlArgs } from "./import-jsonl.js";
+export type { RecordMapping } from "./import/jsonl-source.js";

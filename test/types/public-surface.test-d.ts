@@ -87,7 +87,9 @@ expectTypeOf<keyof typeof chroma>().toEqualTypeOf<
   | "DualStore"
   | "exportChroma"
   | "importChroma"
+  | "importJsonl"
   | "planImportChroma"
+  | "planImportJsonl"
   | "runChromaServer"
   | "setDefaultConnection"
 >();
