@@ -140,36 +140,42 @@ function parseLine(line: string, number: number): unknown {
 }
 
 function toRecord(line: unknown, mapping: RecordMapping, number: number): { name: string; record: SourceRecord } {
-  const part = <T>(key: keyof RecordMapping, fits: (value: unknown) => boolean): T | null => {
+  const part = (key: keyof RecordMapping, fits: (value: unknown) => boolean): unknown => {
     const path = mapping[key];
     const value = path === undefined ? undefined : valueAt(line, path);
     if (value === undefined || value === null) return null;
-    if (fits(value)) return value as T;
+    if (fits(value)) return value;
     throw new IngestError(
       `Line ${number}: ${key} at ${JSON.stringify(path)} is no ${key}: ${JSON.stringify(value).slice(0, 60)}.`,
       number - 1,
     );
   };
-  const isText = (value: unknown): boolean => typeof value === "string";
-  const id = part<string | number>("id", (value) => isText(value) || Number.isSafeInteger(value));
+  const id = part("id", (value) => isText(value) || Number.isSafeInteger(value)) as string | number | null;
   if (id === null) throw new IngestError(`Line ${number} has no id at ${JSON.stringify(mapping.id)}.`, number - 1);
-  const isObject = (value: unknown): boolean => typeof value === "object" && !Array.isArray(value);
   return {
-    name: part<string>("collection", isText) || (mapping.name ?? "default"),
+    name: (part("collection", isText) as string | null) || (mapping.name ?? "default"),
     record: {
       id: String(id),
-      vector: part<number[]>("vector", Array.isArray),
-      document: part<string>("document", isText),
-      metadata: part<Record<string, unknown>>("metadata", isObject),
-      uri: part<string>("uri", isText),
+      vector: part("vector", Array.isArray) as number[] | null,
+      document: part("document", isText) as string | null,
+      metadata: part("metadata", isObject) as Record<string, unknown> | null,
+      uri: part("uri", isText) as string | null,
     },
   };
 }
 
+function isText(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 function valueAt(record: unknown, path: string): unknown {
-  const step = (value: unknown, key: string): unknown =>
-    typeof value === "object" && value !== null && Object.hasOwn(value, key)
-      ? (value as Record<string, unknown>)[key]
-      : undefined;
   return step(record, path) ?? path.split(".").reduce(step, record);
+}
+
+function step(value: unknown, key: string): unknown {
+  return isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
 }
