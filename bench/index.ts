@@ -5,6 +5,7 @@ import { table, type Benchmark } from "./harness.js";
 const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmark }>>> = {
   ingest: () => import("./ingest.js"),
   tenancy: () => import("./tenancy.js"),
+  chroma: () => import("./chroma.js"),
   "tenant-delete": () => import("./tenant-delete.js"),
   "promoted-keys": () => import("./promoted-keys.js"),
   "tenant-move": () => import("./tenant-move.js"),

@@ -46,6 +46,7 @@ export type { GetParams, StoredChunk } from "./store/get.js";
 export type { HnswConfig } from "./store/hnsw.js";
 export type { Logger } from "./store/logger.js";
 export {
+  ChromaServerError,
   ConfigurationError,
   ContentCipherError,
   DatabaseError,

@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { ConfigurationError } from "../errors.js";
 import type { Metric } from "../schema/layout.js";
 import type { PromotedType } from "../schema/promoted-keys.js";
 import { adopt, planAdopt, type AdoptArgs, type AdoptReport } from "../store/adopt/adopt.js";
@@ -7,6 +6,7 @@ import { announce } from "./announce.js";
 import type { CliContext } from "./context.js";
 import { addDistanceFlag, addJsonFlag, addTargetFlags, addTenancyFlags, atLeast, promotion } from "./flags.js";
 import { storeArgs } from "./open-store.js";
+import { recordedModel } from "./recorded-model.js";
 import { withTarget, type Target, type TargetFlags, type TenancyFlags } from "./target.js";
 
 interface AdoptFlags extends TargetFlags, TenancyFlags {
@@ -60,19 +60,6 @@ async function run(context: CliContext, target: Target, flags: AdoptFlags): Prom
   };
   const report = flags.plan ? await planAdopt(args) : await adopt(args);
   context.out(flags.json ? JSON.stringify(report) : toText(report));
-}
-
-/** `provider:model`, or the name of a model whose provider the command line does not know. */
-function recordedModel(text: string): Pick<AdoptArgs, "embeddingProvider" | "embeddingModel"> {
-  if (text === "offline") return { embeddingProvider: text };
-  const [, provider, model] = /^(openai|ollama):(.+)$/.exec(text) ?? [];
-  if (provider !== undefined && model !== undefined) {
-    return { embeddingProvider: provider, embeddingModel: model.replace(/:latest$/, "") };
-  }
-  if (/^(openai|ollama):?$/.test(text) || text.trim() === "") {
-    throw new ConfigurationError(`--embeddings "${text}" names no model; write it like openai:text-embedding-3-small.`);
-  }
-  return { embeddingModel: text };
 }
 
 function toText(report: AdoptReport): string {

@@ -5,6 +5,7 @@ import { parseFilter, type Filter, type FilterNode } from "./filter/index.js";
 import { checkLayout, type Layout, type Metric, type StorageType } from "../schema/layout.js";
 import { parsePromotedKeys, type PromotedType } from "../schema/promoted-keys.js";
 import type { PGVectorStoreArgs } from "./base-class.js";
+import { metricOfCollection } from "./collection-metric.js";
 import { checkCipher, type ContentCipher } from "./content-cipher.js";
 import { SILENT, type Logger } from "./logger.js";
 import { checkMetric } from "./metric.js";
@@ -71,6 +72,12 @@ export interface PostgresVectorStoreArgs extends Omit<PGVectorStoreArgs, "filter
    * `whereDocument` is refused. For a store that is encrypted from its first row on.
    */
   contentCipher?: ContentCipher;
+  /**
+   * What an add of an id that is there does to its metadata: `"replace"`, or `"merge"`, in which keys that are not given
+   * stay and keys given as null go, as in Chroma.
+   * @defaultValue `"replace"`
+   */
+  metadataOnUpsert?: "replace" | "merge";
   /** @defaultValue `"similarity"` */
   searchType?: SearchType;
   /**
@@ -94,12 +101,13 @@ export interface ResolvedOptions {
   readonly collection: string;
   readonly collectionMetadata: Record<string, unknown> | null;
   readonly metric: Metric;
-  /** Whether the metric was asked for; otherwise that of the store's model takes its place when it is opened. */
+  /** Whether the metric was asked for; otherwise that of the collection or of the store's model takes its place. */
   readonly metricGiven: boolean;
   readonly storageType: StorageType | undefined;
   readonly dimensions: number | undefined;
   readonly embeddingModel: string | undefined;
   readonly filter: FilterNode | undefined;
+  readonly metadataOnUpsert: "replace" | "merge";
   readonly chunkSize: number;
   readonly scoreNormalization: "distance" | "similarity";
   readonly skipInitializationCheck: boolean;
@@ -150,12 +158,13 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
     tenant: tenancy === "rls" ? tenantResolver(args.tenantId) : () => DEFAULT_TENANT,
     collection: layout.collectionsTable === undefined ? "" : checkCollection(args.collectionName ?? DEFAULT_COLLECTION),
     collectionMetadata: args.collectionMetadata ?? null,
-    metric: checkMetric(args.distanceStrategy ?? "cosine"),
+    metric: checkMetric(args.distanceStrategy ?? metricOfCollection(args.collectionMetadata) ?? "cosine"),
     metricGiven: args.distanceStrategy !== undefined,
     storageType: oneOf("storageType", args.storageType, ["vector", "halfvec"]),
     dimensions: integer("dimensions", args.dimensions, 1, 16_000),
     embeddingModel: args.embeddingModel,
     filter: args.filter === undefined ? undefined : parseFilter(args.filter),
+    metadataOnUpsert: oneOf("metadataOnUpsert", args.metadataOnUpsert, ["replace", "merge"]) ?? "replace",
     chunkSize: integer("chunkSize", args.chunkSize, 1, 100_000) ?? 500,
     scoreNormalization: oneOf("scoreNormalization", args.scoreNormalization, ["distance", "similarity"]) ?? "distance",
     skipInitializationCheck: args.skipInitializationCheck ?? false,

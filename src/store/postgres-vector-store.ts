@@ -18,11 +18,13 @@ import { BasePGVectorStore } from "./base-class.js";
 import { bulkLoad } from "./bulk-load/bulk-load.js";
 import { checkBulkLoad, type BulkLoadOptions, type BulkLoadResult, type BulkLoadSource } from "./bulk-load/options.js";
 import { getOrCreateCollection } from "./collections.js";
-import { decryptHits } from "./content-cipher.js";
+import { withCollectionMetric } from "./collection-metric.js";
+import { decryptHits, refuseContentFilter } from "./content-cipher.js";
 import { planDelete, type DeleteParams } from "./delete.js";
 import { checkExpiry, expireStore, type ExpireOptions } from "./expire.js";
-import { combineFilters, parseFilter, type Filter } from "./filter/index.js";
+import { combineFilters, parseDocumentFilter, parseFilter, type Filter } from "./filter/index.js";
 import { getByIds, planGet, type GetParams, type StoredChunk } from "./get.js";
+import type { Metric } from "../schema/layout.js";
 import { createHnswIndex, type HnswConfig } from "./hnsw.js";
 import { checkMetric, operatorText } from "./metric.js";
 import { checkDimensions, openStore, scopeTo, type OpenStore, type ScopedStore } from "./open.js";
@@ -400,6 +402,11 @@ export class PostgresVectorStore extends BasePGVectorStore {
     if (this.#ownsPool) await this.#database.end();
   }
 
+  /** The metric of this call's searches. */
+  protected async searchMetric(): Promise<Metric> {
+    return (await this.#scoped()).options.metric;
+  }
+
   async #ready(): Promise<this> {
     try {
       await this.#open();
@@ -420,7 +427,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
   /** The open store in the scope of this call's tenant, which is asked for first: without one there is no I/O. */
   async #scoped(): Promise<ScopedStore> {
     const tenant = this.#options.tenant();
-    return scopeTo(await this.#open(), tenant);
+    return withCollectionMetric(scopeTo(await this.#open(), tenant));
   }
 
   /** Does `work`, once more if a promoted key that it filtered by has been demoted since the store was opened. */
@@ -449,10 +456,11 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** The checked form of a search's options, without its query. */
   #searchRequest(options: SearchOptions): Omit<DenseSearch, "vector"> {
-    const { filter, efSearch, probes, timeoutMs } = this.#options;
+    const { filter, efSearch, probes, timeoutMs, contentCipher } = this.#options;
+    if (options.whereDocument !== undefined) refuseContentFilter(contentCipher);
     return {
       k: checkK(options.k ?? 4),
-      filter: combineFilters(filter, parseFilter(options.filter ?? {})),
+      filter: combineFilters(filter, parseFilter(options.filter ?? {}), parseDocumentFilter(options.whereDocument)),
       includeEmbeddings: options.includeEmbeddings ?? false,
       efSearch: integer("efSearch", options.efSearch, 1, 1_000) ?? efSearch,
       probes: integer("probes", options.probes, 1, 32_768) ?? probes,

@@ -1,5 +1,5 @@
 import type { Document } from "@langchain/core/documents";
-import type { Filter } from "./filter/index.js";
+import type { DocumentFilter, Filter } from "./filter/index.js";
 import { integer, type SearchType } from "./options.js";
 import type { DenseHit } from "./search.js";
 
@@ -9,6 +9,8 @@ export interface SearchOptions {
   k?: number | undefined;
   /** Combined with the store's own filter. */
   filter?: Filter | undefined;
+  /** Filter on the text of the documents. */
+  whereDocument?: DocumentFilter | undefined;
   /** @defaultValue the store's */
   searchType?: SearchType;
   /** Candidates of an HNSW scan, 1 to 1,000; raised to `k` when that is more. @defaultValue the store's */

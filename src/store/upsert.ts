@@ -48,6 +48,15 @@ export function registerTenant(store: ScopedStore): Sql {
     )`;
 }
 
+/** What the metadata of a row that is there becomes. */
+function metadataOnConflict(store: ScopedStore): Sql {
+  const { metadata } = store.columns;
+  if (store.options.metadataOnUpsert === "replace") return sql`excluded.${metadata}`;
+  return sql`(${store.table}.${metadata} || excluded.${metadata}) - array(
+          select key from jsonb_each(excluded.${metadata}) where value = 'null'
+        )`;
+}
+
 /** @param rows a query of tenant, collection, id, content, metadata, content hash and embedding. */
 export function upsertSql(store: ScopedStore, registered: Sql, rows: Sql): Sql {
   const { id, content, metadata, embedding } = store.columns;
@@ -57,7 +66,7 @@ export function upsertSql(store: ScopedStore, registered: Sql, rows: Sql): Sql {
     ${rows}
     on conflict (tenant_id, collection, ${id}) do update set
       ${content} = excluded.${content},
-      ${metadata} = excluded.${metadata},
+      ${metadata} = ${metadataOnConflict(store)},
       content_hash = excluded.content_hash,
       ${embedding} = excluded.${embedding}`;
 }

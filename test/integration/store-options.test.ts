@@ -251,6 +251,20 @@ describeServer("PostgresVectorStore", () => {
         expect((await errorOf(open({ chunkSize: 0 }))).message).toMatch(/chunkSize must be a whole number from 1/);
       },
 
+      async metadataOnUpsert() {
+        const again = { id: "again", pageContent: "again", metadata: { a: 2, gone: null, c: 3 } };
+        for (const [metadataOnUpsert, metadata] of [
+          ["replace", { a: 2, gone: null, c: 3 }],
+          ["merge", { a: 2, b: { nested: null }, c: 3 }],
+        ] as const) {
+          const store = await open({ metadataOnUpsert });
+          const first = { ...again, metadata: { a: 1, b: { nested: null }, gone: "soon" } };
+          for (const document of [first, again]) await store.addDocuments([document]);
+          expect((await store.getByIds(["again"]))[0]!.metadata).toEqual(metadata);
+        }
+        expect((await errorOf(open({ metadataOnUpsert: "keep" as "merge" }))).message).toMatch(/"replace" or "merge"/);
+      },
+
       async ids() {
         const config = { pool, ...testSchema(), tableName: newTable(), ids: ["x", "y", "z"] };
         const store = await PostgresVectorStore.fromDocuments(documents, embeddings, config);

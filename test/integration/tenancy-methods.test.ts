@@ -89,6 +89,7 @@ const CASES: Record<string, Case> = {
   expire: {
     attack: (store) => each(store.expire({ before: new Date(Date.now() + 1e6) }), store.expire({ filter: theirs })),
   },
+  searchMetric: { attack: (store) => hidden(store, "searchMetric") },
   getOrCreateCollection: { attack: (store) => store.getOrCreateCollection() },
   "pool.query": {
     attack: (store) =>
