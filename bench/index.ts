@@ -4,6 +4,7 @@ import { table, type Benchmark } from "./harness.js";
 /** By the name that `npm run bench -- <name>` takes. */
 const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmark }>>> = {
   ingest: () => import("./ingest.js"),
+  search: () => import("./search.js"),
   tenancy: () => import("./tenancy.js"),
   chroma: () => import("./chroma.js"),
   "tenant-delete": () => import("./tenant-delete.js"),
