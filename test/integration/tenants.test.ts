@@ -367,7 +367,8 @@ describeServer("tenants of a store", () => {
       const writers = ["p", "q", "r", "s"].map(writer);
       await sleep(100);
       let finished = false;
-      const deletion = owner.tenants.delete("a", { batchRows: 20, pauseMs: 5 }).finally(() => (finished = true));
+      // Slowly, so that each writer gets its turn before the end: a write after it makes a new tenant.
+      const deletion = owner.tenants.delete("a", { batchRows: 10, pauseMs: 50 }).finally(() => (finished = true));
       const errors = await Promise.all(writers);
       expect(finished).toBe(false);
       await deletion;
