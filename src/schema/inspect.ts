@@ -3,6 +3,7 @@ import type { Session } from "../db/database.js";
 import { qualified, quoteIdentifier, quoteQualified } from "../db/identifiers.js";
 import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
 import { ConfigurationError } from "../errors.js";
+import { lexicalTables, type StoredLexicalSettings } from "./lexical.js";
 import { MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE, type Layout, type ModelVersion } from "./layout.js";
 
 /** Facts about the server that statements depend on; they do not change while a store is open. */
@@ -38,6 +39,11 @@ export interface RelationState {
   readonly columns: ReadonlyMap<string, string>;
 }
 
+/** A lexical index: its tables are made together, so the facts are those of all of them. */
+export interface LexicalState extends RelationState {
+  readonly settings: StoredLexicalSettings;
+}
+
 /** What is in the database for one store. */
 export interface SchemaState {
   readonly server: ServerInfo;
@@ -50,6 +56,8 @@ export interface SchemaState {
   readonly tenants: RelationState;
   readonly chunks: RelationState;
   readonly collections: RelationState | undefined;
+  /** The lexical index, when the store has one. */
+  readonly lexical: LexicalState | undefined;
   readonly activeModel: ModelVersion | undefined;
 }
 
@@ -93,6 +101,7 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
         ${relationFacts(layout.table, layout.appRole)} as chunks,
         ${relationFacts(layout.collectionsTable ?? "", layout.appRole)} as collections,
         ${relationFacts(TENANTS_TABLE, layout.appRole)} as tenants,
+        ${relationFacts(lexicalTables(layout.table)[0], layout.appRole)} as lexical,
         ${roleFacts(layout.appRole)} as role
       from target`,
   });
@@ -126,6 +135,7 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
       layout.collectionsTable === undefined
         ? undefined
         : toRelation(row.collections, registry, layout.collectionsTable),
+    lexical: toLexical(row.lexical, registry, lexicalTables(layout.table)[0]),
     activeModel: registry?.model,
   };
 }
@@ -153,6 +163,7 @@ interface InspectRow {
   chunks: RelationFacts | null;
   collections: RelationFacts | null;
   tenants: RelationFacts | null;
+  lexical: RelationFacts | null;
   role: RoleState;
 }
 
@@ -160,6 +171,7 @@ interface RelationFacts {
   columns: Record<string, string>;
   rowSecurity: boolean;
   granted: boolean;
+  comment: string | null;
 }
 
 interface Registry {
@@ -174,6 +186,7 @@ function relationFacts(table: string, appRole: string | undefined): Sql {
         select jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod))
         from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
       ),
+      'comment', obj_description(c.oid, 'pg_class'),
       'rowSecurity', c.relrowsecurity and c.relforcerowsecurity,
       'granted', coalesce((
         select has_table_privilege(app.oid, c.oid, 'insert') and has_schema_privilege(app.oid, c.relnamespace, 'usage')
@@ -212,13 +225,25 @@ function toRelation(facts: RelationFacts | null, registry: Registry | undefined,
   };
 }
 
+function toLexical(
+  facts: RelationFacts | null,
+  registry: Registry | undefined,
+  name: string,
+): LexicalState | undefined {
+  const state = toRelation(facts, registry, name);
+  // A table of that name which the library did not make is somebody else's.
+  if (!state.exists || state.revision === undefined) return undefined;
+  return { ...state, settings: JSON.parse(facts!.comment ?? "{}") as StoredLexicalSettings };
+}
+
 async function readRegistry(session: Session, schema: string, layout: Layout): Promise<Registry> {
   const { rows } = await session.execute({
     name: "registry",
     sql: sql`
       select relation, revision, breaking, null as model
       from ${qualified(schema, REVISIONS_TABLE)}
-      where relation in (${layout.table}, ${layout.collectionsTable ?? layout.table}, ${TENANTS_TABLE})
+      where relation in (${layout.table}, ${layout.collectionsTable ?? layout.table}, ${TENANTS_TABLE},
+        ${lexicalTables(layout.table)[0]})
       union all
       select null, null, null, to_jsonb(m)
       from ${qualified(schema, MODELS_TABLE)} m

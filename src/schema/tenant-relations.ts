@@ -1,13 +1,18 @@
 import sql, { raw } from "sql-template-tag";
 import type { Session } from "../db/database.js";
 import type { Layout } from "./layout.js";
+import { lexicalTables } from "./lexical.js";
 
 /**
- * The tables of tenant data that a layout names. Row-level security, the app role's rights, the linter and the leak
+ * The tables of tenant data that a layout names, those of its lexical index included where it has one. Row-level security, the app role's rights, the linter and the leak
  * suite all follow this list, so whatever holds rows of tenants has its place here.
  */
-export function tenantRelations(layout: Layout): readonly string[] {
-  return [layout.table, ...(layout.collectionsTable === undefined ? [] : [layout.collectionsTable])];
+export function tenantRelations(layout: Layout, lexical: boolean): readonly string[] {
+  return [
+    layout.table,
+    ...(layout.collectionsTable === undefined ? [] : [layout.collectionsTable]),
+    ...(lexical ? lexicalTables(layout.table) : []),
+  ];
 }
 
 /** The restrictive policy of every table of tenant data; its comment names the store. */

@@ -11,6 +11,8 @@ import { ensureSchema } from "../schema/ensure.js";
 import type { SchemaState, ServerInfo } from "../schema/inspect.js";
 import { FIXED_COLUMNS, type Layout, type Metric, type ModelVersion, type StorageType } from "../schema/layout.js";
 import type { ResolvedOptions } from "./options.js";
+import { LexicalKeeper } from "./lexical/keeper.js";
+import { openLexical, type OpenLexical } from "./lexical/open.js";
 import { SearchMemory } from "./search-memory.js";
 
 /** A store whose schema is known: everything that building a statement needs. */
@@ -25,7 +27,10 @@ export interface OpenStore {
   readonly columns: { readonly id: Sql; readonly content: Sql; readonly metadata: Sql; readonly embedding: Sql };
   /** The role that calls switch to, because row-level security does not bind the connection's own. */
   readonly scopeRole: string | undefined;
-  /** The one thing that changes while a store is open. */
+  /** The lexical index, when the store has one. */
+  readonly lexical: OpenLexical | undefined;
+  readonly keeper: LexicalKeeper;
+  /** What is remembered while a store is open. */
   readonly memory: SearchMemory;
 }
 
@@ -84,6 +89,8 @@ export async function openStore(
       embedding: identifier(model.column),
     },
     scopeRole: isolationRole(state, layout),
+    lexical: openLexical(state, layout),
+    keeper: new LexicalKeeper(),
     memory: new SearchMemory(),
   };
 }

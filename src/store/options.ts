@@ -2,10 +2,13 @@ import pg from "pg";
 import type { Pool } from "../db/pool.js";
 import { ConfigurationError } from "../errors.js";
 import { parseFilter, type Filter, type FilterNode } from "./filter/index.js";
+import type { LexicalSettings } from "../schema/lexical.js";
 import { checkLayout, type Layout, type Metric, type StorageType } from "../schema/layout.js";
 import type { PGVectorStoreArgs } from "./base-class.js";
 import { checkCipher, type ContentCipher } from "./content-cipher.js";
 import { SILENT, type Logger } from "./logger.js";
+import { checkFusion, checkWeights, DEFAULT_WEIGHTS, type Fusion, type FusionWeights } from "./fusion/fusion.js";
+import { checkLexical, type LexicalOptions } from "./lexical/options.js";
 import { checkMetric } from "./metric.js";
 import { tenantResolver, type TenantId } from "./tenant.js";
 
@@ -19,7 +22,7 @@ export const DEFAULT_APP_ROLE = "langchain_pgvector_app";
 const MAX_COLLECTION_BYTES = 500;
 
 /** What text-in methods search with; the same words in config, retriever and CLI. */
-export type SearchType = "similarity";
+export type SearchType = "similarity" | "lexical" | "hybrid";
 
 /** Options of {@link PostgresVectorStore}: those of the base class, with the same meaning, and ours. */
 export interface PostgresVectorStoreArgs extends Omit<PGVectorStoreArgs, "filter" | "tableName" | "pool"> {
@@ -58,8 +61,18 @@ export interface PostgresVectorStoreArgs extends Omit<PGVectorStoreArgs, "filter
    * `whereDocument` is refused. For a store that is encrypted from its first row on.
    */
   contentCipher?: ContentCipher;
-  /** @defaultValue `"similarity"` */
+  /**
+   * What text-in methods search by: the vectors, the words (BM25), or both. Anything but `"similarity"` needs a lexical
+   * index, which a table that has to be created then gets.
+   * @defaultValue `"similarity"`
+   */
   searchType?: SearchType;
+  /** The lexical index of a table that has to be created; a table that is there keeps the one that it has. */
+  lexical?: boolean | LexicalOptions;
+  /** How hybrid searches combine the two rankings. @defaultValue `"relativeScore"` */
+  fusion?: Fusion;
+  /** What each ranking counts for in hybrid searches. @defaultValue see `FusionWeights` */
+  weights?: FusionWeights;
   /** Candidates that an HNSW scan keeps while it searches, 1 to 1,000. @defaultValue 100 */
   efSearch?: number;
   /** Lists that an IVFFlat scan visits. @defaultValue the server's */
@@ -91,6 +104,9 @@ export interface ResolvedOptions {
   readonly probes: number | undefined;
   readonly timeoutMs: number | undefined;
   readonly contentCipher: ContentCipher | undefined;
+  readonly searchType: SearchType;
+  readonly fusion: Fusion;
+  readonly weights: FusionWeights;
   readonly logger: Logger;
 }
 
@@ -112,6 +128,7 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
       (args.collectionName === undefined ? undefined : `${args.tableName ?? DEFAULT_TABLE}_collections`),
     tenancy,
     appRole: args.appRole ?? (tenancy === "rls" ? DEFAULT_APP_ROLE : undefined),
+    lexical: lexicalSettings(args),
     extensionSchema: args.extensionSchemaName ?? undefined,
     columns: {
       id: args.columns?.idColumnName ?? "id",
@@ -139,6 +156,9 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
     probes: integer("probes", args.probes, 1, 32_768),
     timeoutMs: integer("timeoutMs", args.timeoutMs, 1, 2_147_483_647),
     contentCipher: checkCipher(args.contentCipher),
+    searchType: checkSearchType(args.searchType) ?? "similarity",
+    fusion: checkFusion(args.fusion) ?? "relativeScore",
+    weights: checkWeights(args.weights) ?? DEFAULT_WEIGHTS,
     logger: args.logger ?? SILENT,
   });
 }
@@ -177,11 +197,28 @@ export function integer(name: string, value: number | undefined, min: number, ma
   return value;
 }
 
-function oneOf<const T extends string>(name: string, value: T | undefined, known: readonly T[]): T | undefined {
+export function oneOf<const T extends string>(name: string, value: T | undefined, known: readonly T[]): T | undefined {
   if (value === undefined || known.includes(value)) return value;
   throw new ConfigurationError(
     `${name} ${JSON.stringify(value)} is unknown; use ${known.map((k) => `"${k}"`).join(" or ")}.`,
   );
+}
+
+/** @throws ConfigurationError unless it is undefined or one of ours. */
+export function checkSearchType(value: SearchType | undefined): SearchType | undefined {
+  return oneOf("searchType", value, ["similarity", "lexical", "hybrid"]);
+}
+
+function lexicalSettings(args: PostgresVectorStoreArgs): LexicalSettings | undefined {
+  const { lexical = (args.searchType ?? "similarity") !== "similarity", contentCipher } = args;
+  if (lexical === false) return undefined;
+  if (contentCipher !== undefined) {
+    throw new ConfigurationError(
+      "A lexical index would hold the words of the content in the clear, which `contentCipher` encrypts. " +
+        'Leave `lexical` out and use searchType: "similarity".',
+    );
+  }
+  return checkLexical(lexical === true ? {} : lexical);
 }
 
 function checkCollection(name: string): string {
@@ -199,5 +236,4 @@ function checkReserved(args: PostgresVectorStoreArgs): void {
       throw new ConfigurationError(`${name} is not supported by this release; remove it.`);
     }
   }
-  oneOf("searchType", given["searchType"] as SearchType | undefined, ["similarity"]);
 }

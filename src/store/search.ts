@@ -2,6 +2,7 @@ import { Document } from "@langchain/core/documents";
 import sql, { empty, raw, type Sql } from "sql-template-tag";
 import { decodeVector, VectorParameter } from "../db/codec.js";
 import { orAbort } from "../db/abort.js";
+import type { Statement } from "../db/database.js";
 import { quoteIdentifier, quoteQualified } from "../db/identifiers.js";
 import { compileFilter, regexFilterError, type FilterNode } from "./filter/index.js";
 import { distanceOperator, similarityOf } from "./metric.js";
@@ -44,38 +45,67 @@ const ITERATIVE_SCAN_VERSION = [0, 8] as const;
  * exact search in the same call makes up for it.
  */
 export async function denseSearch(store: ScopedStore, search: DenseSearch): Promise<DenseHit[]> {
+  return searchByVector(store, search, {
+    statement: (nearest) => ({ name: "search", sql: nearest }),
+    read: (rows) => rows.map((row) => toHit(row as unknown as SearchRow, store)),
+    found: (hits) => hits.length,
+  });
+}
+
+/** A statement around the rows nearest to a vector, and how its reply is read. */
+export interface VectorStatement<T> {
+  readonly statement: (nearest: Sql) => Statement;
+  readonly read: (rows: Record<string, unknown>[]) => T;
+  /** How many rows came by vector; fewer than `k` from an index make the search run again without it. */
+  readonly found: (result: T) => number;
+}
+
+/** Runs a statement around the rows nearest to a vector as {@link denseSearch} does. */
+export async function searchByVector<T>(
+  store: ScopedStore,
+  search: DenseSearch,
+  { statement, read, found }: VectorStatement<T>,
+): Promise<T> {
   checkVector(search.vector, store.model, store.options.metric, () => "The query vector");
   const { signal } = search;
   const started = performance.now();
   const scan = { probes: search.probes, iterative: hasIterativeScan(store.server.vector.version) };
-  const run = async (strategy: SearchStrategy): Promise<DenseHit[]> => {
+  const run = async (strategy: SearchStrategy): Promise<T> => {
     const elapsed = Math.floor(performance.now() - started);
     const timeoutMs = search.timeoutMs === undefined ? undefined : Math.max(1, search.timeoutMs - elapsed);
     const settings = { ...store.settings, ...strategySettings(strategy, scan) };
     const { rows } = await store.database
       .execute(
-        { name: "search", sql: searchSql(store, search, strategy) },
-        { settings, signal, timeoutMs, prepare: true },
-      )
+        statement(searchSql(store, search, strategy)), {
+        settings,
+        signal,
+        timeoutMs,
+        prepare: true,
+      })
       .catch((error: unknown) => {
         throw regexFilterError(error, search.filter) ?? error;
       });
-    return rows.map((row) => toHit(row as unknown as SearchRow, store));
+    return read(rows);
   };
   const strategy = await orAbort(planSearch(store, search), signal);
   const begun = performance.now();
-  const hits = await run(strategy);
+  const result = await run(strategy);
   if (strategy.kind === "exact") store.memory.noteTime(store.tenant, performance.now() - begun);
   // Advice must not cost the caller the rows that are already here.
   await adviseIndex(store).catch(() => undefined);
-  if (hits.length >= search.k || strategy.kind === "exact") return hits;
+  if (found(result) >= search.k || strategy.kind === "exact") return result;
   return run({ kind: "exact" });
 }
 
-function searchSql(store: ScopedStore, search: DenseSearch, strategy: SearchStrategy): Sql {
-  const { id, content, metadata, embedding } = store.columns;
+/** The distance of the current row to a vector, as an expression. */
+export function distanceTo(store: ScopedStore, vector: readonly number[]): Sql {
   const operator = distanceOperator(store.options.metric, store.server.vector.schema);
-  const distance = sql`${embedding} ${operator} ${asEmbedding(store, sql`${new VectorParameter(search.vector)}`)}`;
+  return sql`${store.columns.embedding} ${operator} ${asEmbedding(store, sql`${new VectorParameter(vector)}`)}`;
+}
+
+function searchSql(store: ScopedStore, search: DenseSearch, strategy: SearchStrategy): Sql {
+  const { id, content, metadata } = store.columns;
+  const distance = distanceTo(store, search.vector);
   const filter = search.filter === undefined ? empty : sql` and ${compileFilter(search.filter, store.columns)}`;
   // The order must be the bare distance, or no index can serve it; by name, so that the vector travels once. A relaxed
   // scan is sorted again outside, and rows without a direction (NaN) are dropped there, where they cannot change the plan.

@@ -31,6 +31,7 @@ export async function upsertChunks(store: ScopedStore, rows: readonly EmbeddedRo
     throw await explainRefusal(store, error);
   });
   store.memory.noteRows(store.tenant, rows.length);
+  store.keeper.noteRows(store, rows.length);
 }
 
 /** Lists the tenant among those of the store, in the same statement as its rows. */
