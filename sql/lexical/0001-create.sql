@@ -1,5 +1,8 @@
 -- Chunks are numbered within segments; a posting is a chunk's number in its segment, how often the term occurs there, and
 -- how many terms the chunk has. A row holds the postings of one common term, or of the terms that share a bucket.
+-- Fails here, and not at the first write, when the server does not have the language.
+select {{lexicalLanguage}};
+
 create sequence {{lexicalSequence}};
 
 create table {{lexical}} (

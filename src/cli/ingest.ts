@@ -5,9 +5,11 @@ import type { CliContext } from "./context.js";
 import {
   addEmbeddingFlags,
   addJsonFlag,
+  addLexicalFlags,
   addTargetFlags,
   addTenancyFlags,
   atLeast,
+  type LexicalFlags,
   type PatienceFlags,
 } from "./flags.js";
 import { ingestFiles, type IngestResult } from "./ingest-files.js";
@@ -15,7 +17,7 @@ import { resolveEmbeddings, type ModelFlags } from "./model-options.js";
 import { openCliStore } from "./open-store.js";
 import { withTarget, type TargetFlags, type TenancyFlags } from "./target.js";
 
-interface IngestFlags extends TargetFlags, TenancyFlags, ModelFlags, PatienceFlags {
+interface IngestFlags extends LexicalFlags, TargetFlags, TenancyFlags, ModelFlags, PatienceFlags {
   readonly chunkSize?: number;
   readonly chunkOverlap?: number;
   readonly json?: boolean;
@@ -28,7 +30,7 @@ export function addIngest(program: Command, context: CliContext): void {
     .argument("<paths...>", "files, folders or patterns: text, Markdown, HTML, PDF, source code")
     .option("--chunk-size <characters>", "most characters of a chunk (default: 1000)", atLeast(2))
     .option("--chunk-overlap <characters>", "characters repeated between chunks (default: 100)", atLeast(0));
-  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(command))))
+  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addLexicalFlags(command)))))
     .addHelpText(
       "after",
       `

@@ -1,3 +1,4 @@
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import type { Command } from "commander";
 import { createEmbeddings } from "../embeddings/create.js";
 import { Database } from "../db/database.js";
@@ -5,7 +6,8 @@ import { ConfigurationError } from "../errors.js";
 import type { Metric } from "../schema/layout.js";
 import { ensureSchema } from "../schema/ensure.js";
 import { planSchema, type SchemaStep } from "../schema/plan.js";
-import { newModel } from "../store/open.js";
+import { buildLexical } from "../store/lexical/build.js";
+import { newModel, openStore } from "../store/open.js";
 import { resolveOptions, type PostgresVectorStoreArgs } from "../store/options.js";
 import { abortable } from "./abortable.js";
 import type { CliContext } from "./context.js";
@@ -13,9 +15,11 @@ import {
   addDistanceFlag,
   addEmbeddingFlags,
   addJsonFlag,
+  addLexicalFlags,
   addTargetFlags,
   addTenancyFlags,
   atLeast,
+  type LexicalFlags,
   type PatienceFlags,
   withPatience,
 } from "./flags.js";
@@ -23,7 +27,7 @@ import type { ModelFlags } from "./model-options.js";
 import { inspectStore, storeArgs } from "./open-store.js";
 import { withTarget, type Target, type TargetFlags, type TenancyFlags } from "./target.js";
 
-interface InitFlags extends TargetFlags, TenancyFlags, ModelFlags, PatienceFlags {
+interface InitFlags extends LexicalFlags, TargetFlags, TenancyFlags, ModelFlags, PatienceFlags {
   readonly dimensions?: number;
   readonly distance?: Metric;
   readonly extensionSchema?: string;
@@ -38,7 +42,7 @@ export function addInit(program: Command, context: CliContext): void {
     .option("--dimensions <number>", "dimensions of the embedding column (default: the embedder's)", atLeast(1))
     .option("--extension-schema <name>", "schema for pgvector, when the database does not have it yet")
     .option("--plan", "print the SQL and change nothing");
-  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addDistanceFlag(command)))))
+  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addLexicalFlags(addDistanceFlag(command))))))
     .addHelpText(
       "after",
       `
@@ -48,7 +52,8 @@ schema and the application are different roles. The SQL of --plan can be run by 
 Examples:
   langchain-pgvector init --database-url postgres://owner@localhost/rag --plan
   langchain-pgvector init --table articles --embeddings openai:text-embedding-3-small
-  langchain-pgvector init --table articles --tenancy rls`,
+  langchain-pgvector init --table articles --tenancy rls
+  langchain-pgvector init --table articles --lexical --language german`,
     )
     .action((flags: InitFlags) => withTarget(context, flags, "never", (target) => init(context, target, flags)));
 }
@@ -73,14 +78,31 @@ async function init(context: CliContext, target: Target, flags: InitFlags): Prom
   };
   const options = resolveOptions(args);
   const model = state.activeModel ?? (await abortable(context.signal, () => newModel(options, embeddings)));
-  const steps = planSchema(state, options.layout, model, { enableTenancy: true });
-  // Asking for tenancy here is the one way to turn it on for a table that is there without it.
+  const steps = planSchema(state, options.layout, model, { enableTenancy: true, enableLexical: true });
+  // Asking here is the one way to turn tenancy or the lexical index on for a table that is there without.
   if (!plan) {
     await ensureSchema(new Database(target.pool), options.layout, () => Promise.resolve(model), {
       enableTenancy: true,
+      enableLexical: true,
     });
+    if (options.layout.lexical !== undefined) await finishLexicalIndex(context, target, args, embeddings);
   }
   context.out(flags.json ? JSON.stringify({ applied: !plan, steps }) : toText(steps, plan));
+}
+
+/** Indexes the rows that were there before the index; goes on where an earlier call was stopped. */
+async function finishLexicalIndex(
+  context: CliContext,
+  target: Target,
+  args: PostgresVectorStoreArgs,
+  embeddings: EmbeddingsInterface,
+): Promise<void> {
+  const store = await openStore(new Database(target.pool), resolveOptions(args), embeddings);
+  const indexed = await buildLexical(store, store.lexical!, {
+    signal: context.signal,
+    onProgress: (chunks) => context.err(`indexed ${chunks.toLocaleString("en")} chunks`),
+  });
+  if (indexed > 0) context.err(`The lexical index is complete: ${indexed.toLocaleString("en")} chunks.`);
 }
 
 function toText(steps: readonly SchemaStep[], plan: boolean): string {

@@ -64,6 +64,7 @@ export function lexicalNames(
   const all = {
     ...names,
     ...lexicalObjects(schema, layout),
+    lexicalLanguage: regconfig(settings.language),
     lexicalLock: String(COMPACTION_LOCK),
     lexicalFolded: settings.unaccent ? FOLDED : "content",
     lexicalKey: `((1 << ${own}) | (hashtext(term collate "C") & ((1 << ${own}) - 1)))`,

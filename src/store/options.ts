@@ -205,8 +205,8 @@ export function oneOf<const T extends string>(name: string, value: T | undefined
 }
 
 /** @throws ConfigurationError unless it is undefined or one of ours. */
-export function checkSearchType(value: SearchType | undefined): SearchType | undefined {
-  return oneOf("searchType", value, ["similarity", "lexical", "hybrid"]);
+export function checkSearchType(value: SearchType | undefined, more: readonly string[] = []): SearchType | undefined {
+  return oneOf<string>("searchType", value, ["similarity", "lexical", "hybrid", ...more]) as SearchType | undefined;
 }
 
 function lexicalSettings(args: PostgresVectorStoreArgs): LexicalSettings | undefined {

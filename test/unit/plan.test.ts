@@ -10,6 +10,7 @@ const layout: Layout = {
   collectionsTable: undefined,
   tenancy: "off",
   appRole: undefined,
+  lexical: undefined,
   extensionSchema: undefined,
   columns: { id: "id", content: "text", metadata: "metadata", embedding: "embedding" },
 };
@@ -51,6 +52,7 @@ const empty: SchemaState = {
   tenants: absent,
   chunks: absent,
   collections: undefined,
+  lexical: undefined,
   activeModel: undefined,
 };
 const vector = (version: string): SchemaState["server"] => ({

@@ -25,12 +25,13 @@ export interface FusionWeights {
 export type FusionFunction = (legs: FusionLegs, weights: FusionWeights) => ReadonlyMap<string, number>;
 
 /**
- * `relativeScore`: each leg's scores divided by its best. `rrf`: reciprocal ranks, k = 60. `distribution`: scores by their
+ * `relativeScore`: each leg's scores from 0 for its last candidate to 1 for its best. `rrf`: reciprocal ranks, k = 60. `distribution`: scores by their
  * place within three standard deviations of their leg's mean.
  */
 export type Fusion = "relativeScore" | "rrf" | "distribution" | FusionFunction;
 
-export const DEFAULT_WEIGHTS: FusionWeights = { dense: 0.5, lexical: 0.5 };
+/** The ratio with the best worst case over the reference collections; see docs/decisions/0013-lexical-index.md. */
+export const DEFAULT_WEIGHTS: FusionWeights = { dense: 0.3, lexical: 0.7 };
 
 const RRF_K = 60;
 
@@ -55,8 +56,9 @@ const SCALES: Readonly<
   Record<Exclude<Fusion, FusionFunction>, (leg: readonly FusionCandidate[], name: keyof FusionLegs) => Scale>
 > = {
   relativeScore(leg) {
-    const best = Math.max(0, ...leg.map(({ score }) => score));
-    return ({ score }) => (best === 0 ? 0 : Math.max(0, score) / best);
+    const scores = leg.map(({ score }) => score);
+    const [least, best] = [Math.min(...scores), Math.max(...scores)];
+    return ({ score }) => (best === least ? 1 : (score - least) / (best - least));
   },
   rrf() {
     return ({ rank }) => (RRF_K + 1) / (RRF_K + rank);

@@ -151,7 +151,7 @@ async function withExtraTerms(
   fetch: number,
   run: (query: LexicalQuery, extra: readonly ExtraTerm[], complete: boolean) => Promise<Reply>,
 ): Promise<Reply> {
-  const query = parseLexicalQuery(search.text);
+  let query = parseLexicalQuery(search.text);
   const complete = search.filter !== undefined || query.required.length > 0 || query.excluded.length > 0;
   let extra = await findExtraTerms(store, lexical, { prefixes: query.prefixes, unknown: [] }, search.signal);
   let reply = await run(query, extra, complete);
@@ -160,6 +160,11 @@ async function withExtraTerms(
   const similar = await findExtraTerms(store, lexical, { prefixes: [], unknown }, search.signal);
   if (similar.length > 0) {
     extra = [...extra, ...similar];
+    reply = await run(query, extra, complete);
+  }
+  if (query.required.length > 0 && !reply.rows.some((row) => row.bm25 !== null)) {
+    // Questions quote words for other reasons, too: where the quotes rule out everything, the words alone count.
+    query = { ...query, required: [] };
     reply = await run(query, extra, complete);
   }
   const found = reply.rows.filter((row) => row.bm25 !== null).length;

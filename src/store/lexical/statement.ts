@@ -38,6 +38,7 @@ const MAX_LOOKED_INTO = 5_000;
  * `lexical`, the best rows with `id`, `content`, `metadata`, `bm25`, `matched` (a bit for each term) and `place`.
  *
  * Every lookup is by equality on tenant, collection and a hash of the term, which row-level security lets an index serve.
+ * `offset` and `limit` keep each of them a lookup of its own: a planner without statistics would rather join whole tables.
  * Scores are summed up segment by segment: small hash tables, which stay in the processor's caches.
  */
 export function lexicalLeg(store: ScopedStore, lexical: OpenLexical, search: LexicalSearch): Sql {
@@ -71,7 +72,11 @@ export function lexicalLeg(store: ScopedStore, lexical: OpenLexical, search: Lex
       select a.n, a.weight, a.excluded, a.required, p.segment, c.before + 1 as first, c.before + p.counts[i] as last, p.numbers, p.frequencies, p.lengths
       from asked a
       cross join unnest('${raw(KEY_LEVELS)}'::int4[]) as l (level)
-      join ${lexical.postings} p on ${within("p")} and p.key = ((1 << l.level) | (a.hash & ((1 << l.level) - 1)))
+      cross join lateral (
+        select * from ${lexical.postings} p
+        where ${within("p")} and p.key = ((1 << l.level) | (a.hash & ((1 << l.level) - 1)))
+        offset 0
+      ) as p
       cross join lateral array_position(p.terms, a.term) as i
       cross join lateral (select coalesce(sum(count), 0)::int4 as before from unnest(p.counts[:i - 1]) as c (count)) as c
       where i is not null
@@ -111,6 +116,7 @@ export function lexicalLeg(store: ScopedStore, lexical: OpenLexical, search: Lex
           cross join lateral (
             select d.ids[m.number % 32 + 1] as id, d.hashes[m.number % 32 + 1] as hash
             from ${lexical.documents} d where ${within("d")} and d.segment = m.segment and d.block = (m.number / 32)::int2
+            limit 1
           ) as d
           cross join lateral (
             select ${id} as id, ${content} as content, ${metadata} as metadata ${search.columns}
@@ -118,6 +124,7 @@ export function lexicalLeg(store: ScopedStore, lexical: OpenLexical, search: Lex
             where ${scope(store)} and ${id} = d.id and hashtextextended(${content} collate "C", 0) = d.hash
               ${search.filter === undefined ? empty : sql`and ${compileFilter(search.filter, store.columns)}`}
               ${looked === undefined ? empty : sql`and ${looked}`}
+            limit 1
           ) as c
           order by m.bm25 desc limit ${fetch}::int8
         ) as live

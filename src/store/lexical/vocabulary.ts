@@ -50,7 +50,7 @@ export async function findExtraTerms(
         union all
         select k.term, k.chunks, a.text, false
         from unnest(${new TextArrayParameter(spelt)}::text[]) as a (text)
-        join known k on length(k.term) between length(a.text) - 2 and length(a.text) + 2
+        join known k on length(k.term) between length(a.text) - 4 and length(a.text) + 2
           and (left(k.term, 1) = left(a.text, 1) or left(k.term, 2) = reverse(left(a.text, 2))
             or substr(k.term, 2, 3) = substr(a.text, 2, 3) or right(k.term, 3) = right(a.text, 3))`,
     },
@@ -71,8 +71,8 @@ export async function findExtraTerms(
 function mostSimilar(word: string, candidates: readonly TermRow[]): ExtraTerm[] {
   const allowed = word.length < 8 ? 1 : 2;
   const measured = candidates
-    .map(({ term, chunks }) => ({ term, chunks, changes: editDistance(word, term, allowed) }))
-    .filter(({ changes }) => changes <= allowed);
+    .map(({ term, chunks }) => ({ term, chunks, changes: editDistance(term, word, allowed) }))
+    .filter(({ changes }) => changes <= allowed + ENDING_CHANGES);
   const fewest = Math.min(...measured.map(({ changes }) => changes));
   return measured
     .filter(({ changes }) => changes === fewest)
@@ -81,9 +81,16 @@ function mostSimilar(word: string, candidates: readonly TermRow[]): ExtraTerm[] 
     .map(({ term }) => ({ term, weight: SIMILAR_WEIGHT }));
 }
 
-/** Insertions, deletions, replacements and swaps of neighbours between two words; anything above `limit` is too many. */
+/** Letters of a misspelt word that a stem may lack: its ending is not cut off as that of the right one. */
+const MAX_ENDING = 3;
+const ENDING_CHANGES = 0.5;
+
+/**
+ * Insertions, deletions, replacements and swaps of neighbours between a stem and a word, half a change more where the word
+ * has an ending of up to three letters that is left out; anything above `limit` is too many.
+ */
 export function editDistance(a: string, b: string, limit: number): number {
-  if (Math.abs(a.length - b.length) > limit) return limit + 1;
+  if (a.length - b.length > limit || b.length - a.length > limit + MAX_ENDING) return limit + 1;
   let before: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i += 1) {
@@ -96,9 +103,9 @@ export function editDistance(a: string, b: string, limit: number): number {
       }
       row.push(changes);
     }
-    if (Math.min(...row) > limit) return limit + 1;
     before = last;
     last = row;
   }
-  return last[b.length]!;
+  const shorter = last.slice(Math.max(1, b.length - MAX_ENDING), b.length);
+  return Math.min(last[b.length]!, ...shorter.map((changes) => changes + ENDING_CHANGES));
 }
