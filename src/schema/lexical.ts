@@ -98,6 +98,21 @@ export function lexicalObjects(schema: string, layout: Layout) {
   };
 }
 
+/** SQL that drops the functions of a store's lexical index, whose tables and triggers are gone. */
+export function dropLexicalFunctions(schema: string, table: string): string {
+  const drop = (kind: string, part: string, args: string): string =>
+    `drop ${kind} if exists ${lexicalName(schema, table, part)}(${args});`;
+  return [
+    ...["add", "change", "remove", "empty"].map((part) => drop("function", part, "")),
+    drop("function", "build", "text, text, text[]"),
+    drop("function", "settle", "text, text"),
+    drop("function", "merge", "text, text, int8[], bool"),
+    drop("function", "terms", "regconfig, text"),
+    drop("function", "words", "regconfig, text"),
+    drop("aggregate", "concat", "anycompatiblearray"),
+  ].join("\n");
+}
+
 /** The comment in which a lexical index keeps its settings, as a SQL literal. */
 export function settingsComment(settings: StoredLexicalSettings): string {
   return quoteLiteral(JSON.stringify(settings));

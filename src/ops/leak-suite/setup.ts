@@ -4,6 +4,7 @@ import { Database } from "../../db/database.js";
 import { quoteIdentifier, quoteLiteral, quoteQualified } from "../../db/identifiers.js";
 import { isEmbedded, type Pool } from "../../db/pool.js";
 import { MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE } from "../../schema/layout.js";
+import { dropLexicalFunctions, lexicalName, lexicalTables } from "../../schema/lexical.js";
 import { rowSecuritySql } from "../../schema/tenancy.js";
 import { openStore, scopeTo, type OpenStore } from "../../store/open.js";
 import { resolveOptions, type PostgresVectorStoreArgs } from "../../store/options.js";
@@ -50,6 +51,7 @@ export async function createGround(options: SetupOptions): Promise<Ground> {
     dimensions: DIMENSIONS,
     // Most adds then take several statements of one transaction.
     chunkSize: 2,
+    lexical: true,
     ...(schemaName !== undefined && { schemaName }),
     ...(extensionSchemaName !== undefined && { extensionSchemaName }),
     ...(appRole !== undefined && { appRole }),
@@ -172,9 +174,11 @@ async function dropTables(admin: Database, schema: string, table: string): Promi
   const on = (name: string): string => quoteQualified(schema, name);
   const collections = `${table}_collections`;
   const script = `
-    drop table if exists ${on(`${table}_notes`)}, ${on(table)}, ${on(collections)} cascade;
+    drop table if exists ${[`${table}_notes`, table, collections, ...lexicalTables(table)].map(on).join(", ")} cascade;
+    ${dropLexicalFunctions(schema, table)}
+    drop sequence if exists ${lexicalName(schema, table, "segment")};
     delete from ${on(TENANTS_TABLE)} where store = ${quoteLiteral(table)};
     delete from ${on(MODELS_TABLE)} where store = ${quoteLiteral(table)};
-    delete from ${on(REVISIONS_TABLE)} where relation in (${quoteLiteral(table)}, ${quoteLiteral(collections)});`;
+    delete from ${on(REVISIONS_TABLE)} where relation in (${[table, collections, lexicalTables(table)[0]].map(quoteLiteral).join(", ")});`;
   await admin.transaction({}, (session) => session.execute({ name: "drop-leak-suite", sql: raw(script) }));
 }

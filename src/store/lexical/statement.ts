@@ -51,6 +51,7 @@ export function lexicalLeg(store: ScopedStore, lexical: OpenLexical, search: Lex
   const single = query.excluded.filter(isWord);
   const looked = lookInto(store, query, config, lexical);
   const must = query.required.filter((group) => group.length === 1).map((group) => group[0]!.text);
+  const constrained = single.length + must.length > 0;
   // With room for rows that are gone since; when they were more, the search runs again over all matches.
   const most = search.complete ? empty : sql`limit ${fetch + Math.ceil(fetch / 4) + 10}::int8`;
   return sql`
@@ -92,15 +93,16 @@ export function lexicalLeg(store: ScopedStore, lexical: OpenLexical, search: Lex
       select s.segment, m.number, m.bm25, m.matched
       from (select distinct segment from rows) as s
       cross join lateral (
-        select number, sum(weight * idf * frequency / (frequency + fixed + per_word * length)) as bm25, bit_or(bit) as matched
+        select number, sum(most * frequency / (frequency + fixed + per_word * length)) as bm25, bit_or(bit) as matched
         from (
           select unnest(r.numbers[first:last]) as number, unnest(r.frequencies[first:last]) as frequency,
-            unnest(r.lengths[first:last]) as length, r.weight, w.idf, w.fixed, w.per_word, r.excluded, r.required,
+            unnest(r.lengths[first:last]) as length, r.weight * w.idf as most, w.fixed, w.per_word,
+            ${constrained ? sql`r.excluded, r.required,` : empty}
             case when r.n < ${MAX_REPORTED} then 1::int8 << r.n::int4 else 0 end as bit
           from rows r join weighted w using (n) where r.segment = s.segment
         ) as p
         group by number
-        ${single.length + must.length === 0 ? empty : sql`having not bool_or(excluded) and count(*) filter (where required) = (select count(*) from asked where required)`}
+        ${!constrained ? empty : sql`having not bool_or(excluded) and count(*) filter (where required) = (select count(*) from asked where required)`}
         order by bm25 desc, number ${most}
       ) as m
     ), lexical as materialized (
