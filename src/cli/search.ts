@@ -57,7 +57,8 @@ async function search(context: CliContext, query: string, flags: SearchFlags): P
     const hits = await abortable(context.signal, () =>
       store.search(query, { k, filter, searchType: mode, signal: context.signal }),
     );
-    if (hits[0]?.fallback !== undefined) context.err(`The query has no word to look up; searched by ${hits[0].fallback}.`);
+    if (hits[0]?.fallback !== undefined)
+      context.err(`The query has no word to look up; searched by ${hits[0].fallback}.`);
     if (flags.json) context.out(JSON.stringify(hits.map(toJson)));
     else context.out(hits.map((hit, index) => toText(hit, index, explain)).join("\n\n") || "nothing found");
   });
@@ -78,7 +79,8 @@ function toText(hit: SearchHit, index: number, explain: boolean): string {
 }
 
 function scoreText({ score, similarity, distance, lexical }: SearchHit): string {
-  if (lexical === undefined && score === similarity) return `similarity ${score.toFixed(3)}, distance ${distance!.toFixed(3)}`;
+  if (lexical === undefined && score === similarity)
+    return `similarity ${score.toFixed(3)}, distance ${distance!.toFixed(3)}`;
   const bm25 = lexical === undefined ? "" : `, BM25 ${lexical.bm25.toFixed(3)}`;
   return `score ${score.toFixed(3)}${bm25}${distance === undefined ? "" : `, distance ${distance.toFixed(3)}`}`;
 }

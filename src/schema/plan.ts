@@ -95,12 +95,7 @@ export function planSchema(
 }
 
 /** The lexical index of a table that is to have one. */
-function planLexical(
-  state: SchemaState,
-  layout: Layout,
-  names: Record<string, string>,
-  wanted: boolean,
-): SchemaStep[] {
+function planLexical(state: SchemaState, layout: Layout, names: Record<string, string>, wanted: boolean): SchemaStep[] {
   const [relation, ...others] = lexicalTables(layout.table);
   if (state.lexical !== undefined) {
     checkRelation(state.lexical, relation, LEXICAL_MIGRATIONS);

@@ -70,7 +70,8 @@ export function grantSteps(state: SchemaState, layout: Layout): SchemaStep[] {
   const lexical = state.lexical !== undefined || layout.lexical !== undefined;
   const relations = [state.chunks, state.collections, tenancy ? state.tenants : undefined, state.lexical];
   const unmade = lexical && state.lexical === undefined;
-  if (!unmade && relations.every((relation) => relation === undefined || (relation.exists && relation.granted))) return [];
+  if (!unmade && relations.every((relation) => relation === undefined || (relation.exists && relation.granted)))
+    return [];
   const role = quoteIdentifier(layout.appRole);
   const on = (table: string): string => quoteQualified(state.schema, table);
   return [

@@ -242,7 +242,9 @@ export class PostgresVectorStore extends BasePGVectorStore {
     if (byWords !== undefined) return byWords;
     const hits = await denseSearch(store, { ...request, vector: vector ?? (await embed()) });
     const plain = await orAbort(decryptHits(this.#options.contentCipher, store.tenant, hits), signal);
-    return plain.map(toSearchHit).map((hit) => (words === undefined ? hit : { ...hit, fallback: "similarity" as const }));
+    return plain
+      .map(toSearchHit)
+      .map((hit) => (words === undefined ? hit : { ...hit, fallback: "similarity" as const }));
   }
 
   override async similaritySearch(
@@ -401,7 +403,11 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** Ends the pool if the store made it. A pool that was passed in belongs to whoever made it. */
   override async end(): Promise<void> {
-    if (this.#parent === undefined) await this.#opening?.then(({ keeper }) => keeper.idle(), () => undefined);
+    if (this.#parent === undefined)
+      await this.#opening?.then(
+        ({ keeper }) => keeper.idle(),
+        () => undefined,
+      );
     if (this.#ownsPool) await this.#database.end();
   }
 

@@ -75,8 +75,7 @@ export async function searchByVector<T>(
     const timeoutMs = search.timeoutMs === undefined ? undefined : Math.max(1, search.timeoutMs - elapsed);
     const settings = { ...store.settings, ...strategySettings(strategy, scan) };
     const { rows } = await store.database
-      .execute(
-        statement(searchSql(store, search, strategy)), {
+      .execute(statement(searchSql(store, search, strategy)), {
         settings,
         signal,
         timeoutMs,

@@ -23,7 +23,11 @@ const argsOf = (args: PostgresVectorStoreArgs = {}): PostgresVectorStoreArgs => 
 });
 const open = (args?: PostgresVectorStoreArgs): Promise<PostgresVectorStore> =>
   PostgresVectorStore.initialize(embeddings, argsOf(args));
-const doc = (id: string, pageContent: string, metadata: Record<string, unknown> = {}) => ({ id, pageContent, metadata });
+const doc = (id: string, pageContent: string, metadata: Record<string, unknown> = {}) => ({
+  id,
+  pageContent,
+  metadata,
+});
 const found = async (store: PostgresVectorStore, query: string, k = 10): Promise<string[]> =>
   (await store.search(query, { searchType: "lexical", k })).filter((hit) => hit.lexical).map((hit) => hit.document.id!);
 
@@ -36,13 +40,14 @@ function randomOf(seed: number): (below: number) => number {
   };
 }
 
-const WORDS = "index vector tenant search posting segment query planner vacuum tuple buffer cache lock trigger schema".split(" ");
+const WORDS =
+  "index vector tenant search posting segment query planner vacuum tuple buffer cache lock trigger schema".split(" ");
 
 describe("scores", () => {
   /** BM25 as Lucene computes it, over the terms that Postgres makes of the texts. */
   async function reference(texts: ReadonlyMap<string, string>, query: string): Promise<Map<string, number>> {
     const split = async (text: string): Promise<Map<string, number>> => {
-      const { rows } = await (await database.pool.connect().then(async (client) => {
+      const { rows } = await await database.pool.connect().then(async (client) => {
         try {
           return await client.query({
             text: "select lexeme, cardinality(positions) as n from unnest(to_tsvector('english', $1::text))",
@@ -51,7 +56,7 @@ describe("scores", () => {
         } finally {
           client.release();
         }
-      }));
+      });
       return new Map(rows.map((row) => [row["lexeme"] as string, Number(row["n"])]));
     };
     const documents = new Map<string, Map<string, number>>();
@@ -82,7 +87,9 @@ describe("scores", () => {
         await store.delete({ ids: batch });
         for (const id of batch) texts.delete(id);
       } else {
-        const documents = [...new Set(batch)].map((id) => doc(id, random(5) === 0 ? (texts.get(id) ?? sentence()) : sentence()));
+        const documents = [...new Set(batch)].map((id) =>
+          doc(id, random(5) === 0 ? (texts.get(id) ?? sentence()) : sentence()),
+        );
         await store.addDocuments(documents);
         for (const { id, pageContent } of documents) texts.set(id, pageContent);
       }
@@ -107,7 +114,8 @@ describe("scores", () => {
 
   it("settles small writes into few segments by itself", async () => {
     const store = await open();
-    for (let i = 0; i < 80; i += 1) await store.addDocuments([doc(String(i), `${WORDS[i % WORDS.length]} number ${i}`)]);
+    for (let i = 0; i < 80; i += 1)
+      await store.addDocuments([doc(String(i), `${WORDS[i % WORDS.length]} number ${i}`)]);
     const { segments, chunks } = await store.lexical.state();
     expect(chunks).toBe(80);
     expect(segments).toBeLessThan(20);
@@ -170,13 +178,16 @@ describe("queries", () => {
     expect(hit!.lexical).toMatchObject({ rank: 1, terms: ["index", "visibl"] });
   });
 
-  it.each([["the of and"], [""], ["   "], ["!!! ??"], ["-"], ['""']])("searches by vector for %j, and says so", async (query) => {
-    for (const searchType of ["lexical", "hybrid"] as const) {
-      const hits = await store.search(query, { searchType, k: 2 });
-      expect(hits).toHaveLength(2);
-      expect(hits.every((hit) => hit.fallback === "similarity" && hit.lexical === undefined)).toBe(true);
-    }
-  });
+  it.each([["the of and"], [""], ["   "], ["!!! ??"], ["-"], ['""']])(
+    "searches by vector for %j, and says so",
+    async (query) => {
+      for (const searchType of ["lexical", "hybrid"] as const) {
+        const hits = await store.search(query, { searchType, k: 2 });
+        expect(hits).toHaveLength(2);
+        expect(hits.every((hit) => hit.fallback === "similarity" && hit.lexical === undefined)).toBe(true);
+      }
+    },
+  );
 
   it.each([
     ["'; drop table lexical_queries; --"],
@@ -254,7 +265,9 @@ describe("hybrid", () => {
       expect(hits[0]!.document.id).toBe("2");
       expect(hits.every(({ score }) => score >= 0 && score <= 1)).toBe(true);
     }
-    const own = await store.search("green", { fusion: ({ dense }) => new Map(dense.map(({ id, rank }) => [id, rank])) });
+    const own = await store.search("green", {
+      fusion: ({ dense }) => new Map(dense.map(({ id, rank }) => [id, rank])),
+    });
     expect(own[0]!.dense!.rank).toBe(3);
     const wrong = [{ fusion: "sum" as never }, { weights: { dense: 0, lexical: 0 } }, { searchType: "both" as never }];
     for (const options of wrong) expect((await errorOf(store.search("x", options))).name).toBe("ConfigurationError");
@@ -267,7 +280,9 @@ describe("turning it on", () => {
     const args = argsOf({ lexical: false });
     const plain = await PostgresVectorStore.initialize(embeddings, args);
     await plain.addDocuments([doc("1", "first words"), doc("2", "second words")]);
-    expect((await errorOf(plain.search("words", { searchType: "lexical" }))).message).toMatch(/init --table .* --lexical/);
+    expect((await errorOf(plain.search("words", { searchType: "lexical" }))).message).toMatch(
+      /init --table .* --lexical/,
+    );
     const asked = await errorOf(PostgresVectorStore.initialize(embeddings, { ...args, lexical: true }));
     expect(asked.message).toMatch(/init --table .* --lexical/);
     expect(asked.name).toBe("ConfigurationError");

@@ -38,7 +38,11 @@ export async function findTarget(session: Session, layout: Layout): Promise<Lint
     );
   }
   const stored = await findTenantRelations(session, state.schema, layout.table);
-  const names = new Set([...tenantRelations(layout, state.lexical !== undefined), ...stored.map((found) => found.name), TENANTS_TABLE]);
+  const names = new Set([
+    ...tenantRelations(layout, state.lexical !== undefined),
+    ...stored.map((found) => found.name),
+    TENANTS_TABLE,
+  ]);
   const { rows } = await session.execute({
     name: "lint-relations",
     sql: sql`

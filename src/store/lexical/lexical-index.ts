@@ -27,7 +27,12 @@ export class LexicalIndex {
   async compact(options: CompactOptions = {}): Promise<CompactedLexical> {
     const store = await this.#scoped();
     const { tenant, settings } = store;
-    return compactLexical(store, requireLexical(store), { tenant, collection: store.options.collection, settings }, options);
+    return compactLexical(
+      store,
+      requireLexical(store),
+      { tenant, collection: store.options.collection, settings },
+      options,
+    );
   }
 
   /**

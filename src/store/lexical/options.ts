@@ -25,7 +25,10 @@ export function checkLexical(options: LexicalOptions): LexicalSettings {
     throw new ConfigurationError(`lexical must be true, false or an object, got ${JSON.stringify(options)}.`);
   }
   const { languageKey, unaccent, ...rest } = options;
-  if (languageKey !== undefined && (typeof languageKey !== "string" || languageKey === "" || /[\0{}]/.test(languageKey))) {
+  if (
+    languageKey !== undefined &&
+    (typeof languageKey !== "string" || languageKey === "" || /[\0{}]/.test(languageKey))
+  ) {
     throw new ConfigurationError(`lexical.languageKey must be a metadata key, got ${JSON.stringify(languageKey)}.`);
   }
   if (unaccent !== undefined && typeof unaccent !== "boolean") {

@@ -41,7 +41,6 @@ export interface WordHit {
   readonly embedding?: number[];
 }
 
-
 /** The lexical index of a store. @throws ConfigurationError with the cure when it has none that is complete. */
 export function requireLexical(store: ScopedStore): OpenLexical {
   const { options, lexical } = store;
@@ -147,7 +146,12 @@ export async function hybridSearch(store: ScopedStore, search: HybridSearch): Pr
 async function withExtraTerms(
   store: ScopedStore,
   lexical: OpenLexical,
-  search: { text: string; language: string | undefined; filter: FilterNode | undefined; signal: AbortSignal | undefined },
+  search: {
+    text: string;
+    language: string | undefined;
+    filter: FilterNode | undefined;
+    signal: AbortSignal | undefined;
+  },
   fetch: number,
   run: (query: LexicalQuery, extra: readonly ExtraTerm[], complete: boolean) => Promise<Reply>,
 ): Promise<Reply> {

@@ -75,7 +75,10 @@ export const READ_OPERATIONS: readonly LeakOperation[] = [
     weight: 6,
     run: (step) =>
       step.call("result", (store) =>
-        store.search(step.bait(), { k: 1 + step.random.below(20), searchType: step.random.pick(["lexical", "hybrid"]) }),
+        store.search(step.bait(), {
+          k: 1 + step.random.below(20),
+          searchType: step.random.pick(["lexical", "hybrid"]),
+        }),
       ),
   },
   {
