@@ -47,7 +47,7 @@ describe("scores", () => {
   /** BM25 as Lucene computes it, over the terms that Postgres makes of the texts. */
   async function reference(texts: ReadonlyMap<string, string>, query: string): Promise<Map<string, number>> {
     const split = async (text: string): Promise<Map<string, number>> => {
-      const { rows } = await await database.pool.connect().then(async (client) => {
+      const { rows } = await database.pool.connect().then(async (client) => {
         try {
           return await client.query({
             text: "select lexeme, cardinality(positions) as n from unnest(to_tsvector('english', $1::text))",

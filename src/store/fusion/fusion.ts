@@ -80,11 +80,14 @@ export function checkFusion(fusion: Fusion | undefined): Fusion | undefined {
   );
 }
 
+function usable(value: unknown): value is number {
+  return Number.isFinite(value) && (value as number) >= 0;
+}
+
 /** @throws ConfigurationError unless both are numbers from 0, not both 0. */
 export function checkWeights(weights: FusionWeights | undefined): FusionWeights | undefined {
   if (weights === undefined) return undefined;
   const { dense, lexical } = (weights ?? {}) as Partial<FusionWeights>;
-  const usable = (value: unknown): value is number => Number.isFinite(value) && (value as number) >= 0;
   if (usable(dense) && usable(lexical) && dense + lexical > 0) return { dense, lexical };
   throw new ConfigurationError(
     `weights must be { dense, lexical }, two numbers from 0 and not both 0, got ${JSON.stringify(weights)}.`,
