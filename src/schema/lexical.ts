@@ -45,9 +45,9 @@ export function lexicalName(schema: string, table: string, part: string): string
 
 /** The row that a chunk is indexed from, for every use of the indexing function: its place in its segment, and its text. */
 const PLACED = `
-    select tenant_id, collection, id, content, config, (place / 16384)::int4 as part, (place % 16384)::int2 as number
+    select tenant_id, collection, id, content, config, (nth / 16384)::int4 as part, (nth % 16384)::int2 as number
     from (
-      select *, row_number() over (partition by tenant_id, collection) - 1 as place from (
+      select *, row_number() over (partition by tenant_id, collection) - 1 as nth from (
         select n.tenant_id, n.collection, n.{{id}} as id, n.{{content}} as content, {{config}} as config
         {{from}}
       ) as texts

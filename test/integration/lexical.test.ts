@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PostgresVectorStore, type PostgresVectorStoreArgs } from "../../src/index.js";
+import { Database } from "../../src/db/database.js";
+import { ensureSchema } from "../../src/schema/ensure.js";
+import { resolveOptions } from "../../src/store/options.js";
 import { openTestDatabase, testSchema, type TestDatabase } from "../helpers/database.js";
 import { errorOf } from "../helpers/error-of.js";
 import { HashedEmbeddings } from "../helpers/vectors.js";
@@ -275,6 +278,44 @@ describe("hybrid", () => {
   });
 });
 
+describe("tenants", () => {
+  it("have their own frequencies, and lookups by index on tenant and term", async () => {
+    const store = await open({ tenancy: "rls" });
+    for (const tenant of ["a", "b"]) {
+      const documents = Array.from({ length: 300 }, (_, i) =>
+        doc(String(i), `${WORDS[i % WORDS.length]} ${tenant} ${i}`),
+      );
+      await store.forTenant(tenant).addDocuments(documents);
+    }
+    const before = await store.forTenant("a").search("vector 17", { searchType: "lexical", k: 5 });
+    await store.forTenant("b").addDocuments([doc("more", "vector vector vector")]);
+    const after = await store.forTenant("a").search("vector 17", { searchType: "lexical", k: 5 });
+    expect(after).toEqual(before);
+    const postings = store.computedTableName.replace(/"$/, '_lexical"');
+    const { rows } = (await store
+      .forTenant("a")
+      .pool.query(`explain select * from ${postings} where tenant_id = 'a' and collection = '' and key = 1`)) as {
+      rows: Record<string, string>[];
+    };
+    const plan = rows.map((row) => row["QUERY PLAN"]).join(" ");
+    expect(plan).toMatch(/Index Cond: .*tenant_id = 'a'.*key = 1/);
+    const { rows: seen } = await store.forTenant("a").pool.query(`select distinct tenant_id from ${postings}`);
+    expect(seen).toEqual([{ tenant_id: "a" }]);
+    await store.tenants.delete("a");
+    expect(await found(store.forTenant("b"), "vector")).not.toEqual([]);
+    const client = await database.pool.connect();
+    try {
+      for (const part of ["", "_documents", "_segments"]) {
+        const table = store.computedTableName.replace(/"$/, `_lexical${part}"`);
+        const { rows: left } = await client.query({ text: `select distinct tenant_id from ${table}` });
+        expect(left).toEqual([{ tenant_id: "b" }]);
+      }
+    } finally {
+      client.release();
+    }
+  });
+});
+
 describe("turning it on", () => {
   it("is refused with the command for a table without it, and done online", async () => {
     const args = argsOf({ lexical: false });
@@ -287,6 +328,35 @@ describe("turning it on", () => {
     expect(asked.message).toMatch(/init --table .* --lexical/);
     expect(asked.name).toBe("ConfigurationError");
   });
+
+  it.each(["off", "rls"] as const)(
+    "indexes the rows that are there, beside writers, with tenancy %s",
+    async (tenancy) => {
+      const args = argsOf({ lexical: false, tenancy });
+      const view = (store: PostgresVectorStore, tenant: string): PostgresVectorStore =>
+        tenancy === "rls" ? store.forTenant(tenant) : store;
+      const plain = await PostgresVectorStore.initialize(embeddings, args);
+      await view(plain, "a").addDocuments([doc("1", "first words"), doc("2", "second words")]);
+      const options = resolveOptions({ ...args, lexical: true });
+      const enable = (): Promise<unknown> =>
+        ensureSchema(new Database(database.pool), options.layout, () => Promise.reject(new Error("no model")), {
+          enableLexical: true,
+        });
+      await enable();
+      await enable();
+      const building = await PostgresVectorStore.initialize(embeddings, args);
+      // Written between the index and its building, by a store that was open before.
+      await view(plain, "a").addDocuments([doc("2", "changed words"), doc("3", "third words")]);
+      const early = await errorOf(view(building, "a").search("words", { searchType: "lexical" }));
+      expect(early.message).toMatch(/has not been finished/);
+      expect(await building.lexical.build()).toBe(1);
+      const built = view(await PostgresVectorStore.initialize(embeddings, { ...args, searchType: "hybrid" }), "a");
+      expect((await found(built, "words")).sort()).toEqual(["1", "2", "3"]);
+      expect(await found(built, "second")).toEqual([]);
+      expect(await built.lexical.state()).toMatchObject({ chunks: 3, dead: 0 });
+      if (tenancy === "rls") expect(await found(view(built, "b"), "words")).toEqual([]);
+    },
+  );
 
   it("is refused together with a content cipher", async () => {
     const contentCipher = { encrypt: (text: string) => text, decrypt: (text: string) => text };
