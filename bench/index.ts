@@ -5,8 +5,12 @@ import { table, type Benchmark } from "./harness.js";
 const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmark }>>> = {
   hybrid: () => import("./hybrid.js"),
   retrieval: () => import("./retrieval.js"),
+  ingest: () => import("./ingest.js"),
   tenancy: () => import("./tenancy.js"),
+  chroma: () => import("./chroma.js"),
   "tenant-delete": () => import("./tenant-delete.js"),
+  "promoted-keys": () => import("./promoted-keys.js"),
+  "tenant-move": () => import("./tenant-move.js"),
 };
 
 const USAGE = `npm run bench -- <${Object.keys(BENCHMARKS).join("|")}> [--quick] [--rows n] [--dimensions d]\n`;

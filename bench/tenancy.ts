@@ -95,7 +95,7 @@ async function oneClient(corpus: Corpus, hand: BareQuery, turns: number): Promis
     prepare: () => basePool.query("select 1"),
     run: (turn) => searchBase(corpus, turn),
   });
-  return interleave(competitors, { turns, warmUp: 30 });
+  return interleave(competitors, { turns, warmUp: 150 });
 }
 
 /**

@@ -44,6 +44,8 @@ export const CHUNKS_MIGRATIONS: readonly Migration[] = ${folder("chunks")};
 
 export const COLLECTIONS_MIGRATIONS: readonly Migration[] = ${folder("collections")};
 
+export const LOADS_MIGRATIONS: readonly Migration[] = ${folder("loads")};
+
 export const TENANTS_MIGRATIONS: readonly Migration[] = ${folder("tenants")};
 
 export const LEXICAL_MIGRATIONS: readonly Migration[] = ${folder("lexical")};

@@ -12,6 +12,10 @@ const EXPECTED: Record<string, { args: string[]; prints: string[] }> = {
     args: ["docs", "How much RAM do one million vectors of 1536 dimensions need?"],
     prints: ["need about 15 GB of RAM for the index", "docs/production-guide.md, line "],
   },
+  "from-chroma.ts": {
+    args: [],
+    prints: ["3 records imported, 3 compared", "Strong wind tears the sail of a kite."],
+  },
   "http-server.ts": {
     args: ["--check"],
     prints: [

@@ -21,3 +21,12 @@ create table if not exists {{models}} (
 );
 
 create unique index if not exists langchain_pgvector_models_active on {{models}} (store) where state = 'active';
+
+create table if not exists {{maintenance}} (
+  store text not null,
+  kind text not null check (kind in ('index', 'autovacuum')),
+  name text not null,
+  definition text not null,
+  touched_at timestamptz not null default now(),
+  primary key (store, kind, name)
+);

@@ -153,3 +153,19 @@ export class ModelProviderError extends LangChainPgvectorError {
     super(message, options);
   }
 }
+
+/** A Chroma server refused, did not answer, or answered something else. */
+export class ChromaServerError extends LangChainPgvectorError {
+  readonly code = "CHROMA_SERVER";
+
+  constructor(
+    message: string,
+    /** HTTP status, or `undefined` when no answer came. */
+    readonly status: number | undefined,
+    /** Whether the same call may succeed when it is made again later. */
+    readonly retryable: boolean,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}

@@ -6,8 +6,19 @@ export { adopt, planAdopt, type AdoptArgs, type AdoptReport } from "./store/adop
 export { OfflineEmbeddings } from "./embeddings/offline.js";
 export { ExtractiveAnswerer } from "./chains/extractive-answerer.js";
 export { PostgresRetriever, type PostgresRetrieverOptions } from "./store/retriever.js";
+export type {
+  BulkEmbedOptions,
+  BulkLoadItem,
+  BulkLoadOptions,
+  BulkLoadProgress,
+  BulkLoadResult,
+  BulkLoadSource,
+  RejectedRow,
+} from "./store/bulk-load/options.js";
 export type { CipherContext, ContentCipher } from "./store/content-cipher.js";
+export type { PromotedType } from "./schema/promoted-keys.js";
 export type { TenantId } from "./store/tenant.js";
+export type { MovedTenant, MoveOptions, MovePlan, MoveProgress } from "./store/partitions/prepare.js";
 export type { TenantAdmin } from "./store/tenants/admin.js";
 export type { DeletedTenant, DeleteTenantOptions, DeleteTenantProgress } from "./store/tenants/delete.js";
 export type { ExpireTenantsOptions } from "./store/tenants/expire.js";
@@ -41,6 +52,7 @@ export type { GetParams, StoredChunk } from "./store/get.js";
 export type { HnswConfig } from "./store/hnsw.js";
 export type { Logger } from "./store/logger.js";
 export {
+  ChromaServerError,
   ConfigurationError,
   ContentCipherError,
   DatabaseError,

@@ -19,7 +19,7 @@ export async function strategies(database: ServerTestDatabase, corpus: Corpus): 
   const chosen = new Map<string, SearchStrategy>();
   for (const { kind } of corpus.kinds) {
     const store = scopeTo(open, tenantName(kind, 0));
-    chosen.set(kind, await planSearch(store, { k: K, filter: undefined, efSearch: 100 }));
+    chosen.set(kind, await planSearch(store, { k: K, filter: undefined, efSearch: undefined }));
   }
   return chosen;
 }

@@ -78,10 +78,7 @@ export async function loadCorpus(
   await pool.query(`insert into base_class (text, metadata, embedding) select text, metadata, embedding from ${TABLE}`);
   await owner.createHnswIndex();
   progress("built our index");
-  await pool.query(
-    `create index on ${TABLE} using hnsw (embedding vector_cosine_ops) with (ef_construction = 128)
-     where tenant_id = '${tenantName("own", 0)}'`,
-  );
+  await owner.createHnswIndex({ tenantId: tenantName("own", 0) });
   await base.createHnswIndex({ dimensions });
   progress("built the base class's index");
   for (const table of [TABLE, "base_class"]) await pool.query(`vacuum (analyze) ${table}`);

@@ -8,4 +8,4 @@ create table {{chunks}} (
   created_at timestamptz not null default now(),
   {{embedding}} {{embeddingType}},
   primary key (tenant_id, collection, {{id}})
-) with (fillfactor = 90);
+) {{storage}};

@@ -1,11 +1,12 @@
 import type { Command } from "commander";
-import { ConfigurationError } from "../errors.js";
 import type { Metric } from "../schema/layout.js";
+import type { PromotedType } from "../schema/promoted-keys.js";
 import { adopt, planAdopt, type AdoptArgs, type AdoptReport } from "../store/adopt/adopt.js";
 import { announce } from "./announce.js";
 import type { CliContext } from "./context.js";
-import { addDistanceFlag, addJsonFlag, addTargetFlags, addTenancyFlags, atLeast } from "./flags.js";
+import { addDistanceFlag, addJsonFlag, addTargetFlags, addTenancyFlags, atLeast, promotion } from "./flags.js";
 import { storeArgs } from "./open-store.js";
+import { recordedModel } from "./recorded-model.js";
 import { withTarget, type Target, type TargetFlags, type TenancyFlags } from "./target.js";
 
 interface AdoptFlags extends TargetFlags, TenancyFlags {
@@ -13,6 +14,7 @@ interface AdoptFlags extends TargetFlags, TenancyFlags {
   readonly dimensions?: number;
   readonly distance?: Metric;
   readonly tenantKey?: string;
+  readonly promote?: Readonly<Record<string, PromotedType>>;
   readonly plan?: boolean;
   readonly json?: boolean;
 }
@@ -24,6 +26,7 @@ export function addAdopt(program: Command, context: CliContext): void {
     .option("--embeddings <model>", "embedder that made the vectors, to be recorded, such as openai:<model>")
     .option("--dimensions <number>", "of an empty table whose column says none", atLeast(1))
     .option("--tenant-key <key>", "metadata key that holds each row's tenant; turns tenancy on")
+    .option("--promote <key:type>", "give a metadata key a typed column and an index; text, number, boolean", promotion)
     .option("--plan", "print the SQL and change nothing");
   addJsonFlag(addTenancyFlags(addTargetFlags(addDistanceFlag(command))))
     .addHelpText(
@@ -51,24 +54,12 @@ async function run(context: CliContext, target: Target, flags: AdoptFlags): Prom
     ...(flags.tenantKey !== undefined && { tenancy: "rls" as const, tenantKey: flags.tenantKey }),
     ...(flags.dimensions !== undefined && { dimensions: flags.dimensions }),
     ...(flags.distance !== undefined && { distanceStrategy: flags.distance }),
+    ...(flags.promote !== undefined && { promotedKeys: flags.promote }),
     signal: context.signal,
     onProgress: (message) => context.err(message),
   };
   const report = flags.plan ? await planAdopt(args) : await adopt(args);
   context.out(flags.json ? JSON.stringify(report) : toText(report));
-}
-
-/** `provider:model`, or the name of a model whose provider the command line does not know. */
-function recordedModel(text: string): Pick<AdoptArgs, "embeddingProvider" | "embeddingModel"> {
-  if (text === "offline") return { embeddingProvider: text };
-  const [, provider, model] = /^(openai|ollama):(.+)$/.exec(text) ?? [];
-  if (provider !== undefined && model !== undefined) {
-    return { embeddingProvider: provider, embeddingModel: model.replace(/:latest$/, "") };
-  }
-  if (/^(openai|ollama):?$/.test(text) || text.trim() === "") {
-    throw new ConfigurationError(`--embeddings "${text}" names no model; write it like openai:text-embedding-3-small.`);
-  }
-  return { embeddingModel: text };
 }
 
 function toText(report: AdoptReport): string {

@@ -4,19 +4,24 @@ import { ConfigurationError, TenantIsolationError } from "../errors.js";
 import { examine, type Check } from "../ops/doctor.js";
 import { runLeakSuite, type LeakReport } from "../ops/leak-suite/run.js";
 import { lintLayout, type Finding } from "../ops/tenancy-lint.js";
+import { inspectSchema } from "../schema/inspect.js";
+import { isAbandoned, readRecords, restore } from "../store/bulk-load/maintenance.js";
+import { openStore } from "../store/open.js";
 import { resolveOptions } from "../store/options.js";
 import { announce } from "./announce.js";
 import type { CliContext } from "./context.js";
-import { addJsonFlag, addTargetFlags, atLeast } from "./flags.js";
+import { addJsonFlag, addTargetFlags, atLeast, dashed } from "./flags.js";
 import { storeArgs } from "./open-store.js";
 import { withTarget, type Target, type TargetFlags } from "./target.js";
 
 interface DoctorFlags extends TargetFlags {
   readonly tenancy?: boolean;
+  readonly fix?: boolean;
   readonly leakTest?: boolean;
   readonly operations?: number;
   readonly tenants?: number;
   readonly seed?: number;
+  readonly partitioned?: boolean;
   readonly adminUrl?: string;
   readonly appRole?: string;
   readonly json?: boolean;
@@ -27,9 +32,11 @@ export function addDoctor(program: Command, context: CliContext): void {
     .command("doctor")
     .description("check server, role, schema and tenancy, with the cure for each finding")
     .option("--tenancy", "only look for what lets one tenant at another's data")
+    .option("--fix", "restore indexes and settings that an interrupted bulk load has left changed")
     .option("--leak-test", "attack a store made for the test in this database, and drop it afterwards")
     .option("--operations <number>", "of the leak test (default: 10000)", atLeast(1))
     .option("--tenants <number>", "of the leak test (default: 200)", atLeast(2))
+    .option("--partitioned", "the leak test on a table that is partitioned by tenant")
     .option("--seed <number>", "of the leak test, to repeat one", atLeast(0))
     .option("--admin-url <url>", "for the leak test, a login that may create tables (default: the same)")
     .option("--app-role <name>", "role that applications work as (default: langchain_pgvector_app)");
@@ -37,25 +44,27 @@ export function addDoctor(program: Command, context: CliContext): void {
     .addHelpText(
       "after",
       `
-Without --leak-test nothing is changed. The leak test works as the login of --database-url, so name the application's.
+Without --fix and --leak-test nothing is changed. The leak test works as the login of --database-url, so name the application's.
 Exit code 1: there are errors (warnings alone are 0).
 
 Examples:
   langchain-pgvector doctor --database-url postgres://app@localhost/rag
   langchain-pgvector doctor --tenancy --table articles --json
+  langchain-pgvector doctor --fix --database-url postgres://owner@localhost/rag
   langchain-pgvector doctor --leak-test --operations 20000 --admin-url postgres://owner@localhost/rag`,
     )
     .action((flags: DoctorFlags) =>
       withTarget(context, flags, "never", async (target) => {
         announce(context, target, undefined, undefined, "all");
-        if (flags.leakTest) await leakTest(context, target, flags);
+        if (flags.fix) await fix(context, target, flags);
+        else if (flags.leakTest) await leakTest(context, target, flags);
         else await diagnose(context, target, flags);
       }),
     );
 }
 
 async function diagnose(context: CliContext, target: Target, flags: DoctorFlags): Promise<void> {
-  for (const name of ["operations", "tenants", "seed", "adminUrl"] as const) {
+  for (const name of ["operations", "tenants", "seed", "partitioned", "adminUrl"] as const) {
     if (flags[name] !== undefined) throw new ConfigurationError(`--${dashed(name)} goes with --leak-test.`);
   }
   const { tenancy: lintOnly, ...place } = flags;
@@ -77,8 +86,26 @@ async function diagnose(context: CliContext, target: Target, flags: DoctorFlags)
   if (errors > 0) throw new TenantIsolationError(`The doctor found ${errors} ${errors === 1 ? "error" : "errors"}.`);
 }
 
+async function fix(context: CliContext, target: Target, flags: DoctorFlags): Promise<void> {
+  const { fix: _, tenancy: __, ...place } = flags;
+  const args = storeArgs(target, place, context);
+  const database = new Database(target.pool);
+  const { layout } = resolveOptions(args);
+  const { chunks } = await database.connection((session) => inspectSchema(session, layout));
+  const options = resolveOptions({ ...args, tenancy: chunks.rowSecurity ? "rls" : "off" });
+  const store = await openStore(database, options, undefined, { mustExist: true });
+  const restored: string[] = [];
+  for (const record of (await readRecords(store)).filter(isAbandoned)) {
+    const what = record.kind === "index" ? `the index ${record.name}` : `autovacuum of ${record.name}`;
+    context.err(`restoring ${what}`);
+    if (await restore(store, record, context.signal)) restored.push(what);
+  }
+  if (flags.json) context.out(JSON.stringify({ restored }));
+  else context.out(restored.length === 0 ? "Nothing is left to restore." : `restored ${restored.join(", ")}`);
+}
+
 async function leakTest(context: CliContext, target: Target, flags: DoctorFlags): Promise<void> {
-  const { operations, tenants, seed, adminUrl, appRole, schema } = flags;
+  const { operations, tenants, seed, partitioned, adminUrl, appRole, schema } = flags;
   let tenths = 0;
   const report = await runLeakSuite({
     pool: target.pool,
@@ -88,6 +115,7 @@ async function leakTest(context: CliContext, target: Target, flags: DoctorFlags)
     ...(operations !== undefined && { operations }),
     ...(tenants !== undefined && { tenants }),
     ...(seed !== undefined && { seed }),
+    ...(partitioned !== undefined && { partitioned }),
     signal: context.signal,
     onProgress: (progress) => {
       const now = Math.floor((10 * progress.operations) / progress.total);
@@ -124,8 +152,4 @@ function leakText(report: LeakReport): string {
     `unexpected outcomes: ${report.unexpected}`,
     ...report.findings.slice(0, 10).map(({ kind, operation, detail }) => `${kind} by ${operation}: ${detail}`),
   ].join("\n");
-}
-
-function dashed(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

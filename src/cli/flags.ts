@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import type { PromotedType } from "../schema/promoted-keys.js";
 
 /** Names of a table's columns, as `--columns` gives them. */
 export interface ColumnNames {
@@ -139,4 +140,27 @@ export function columns(text: string): ColumnNames {
     names[role] = name;
   }
   return names;
+}
+
+/** Collects a flag that may be repeated. */
+export function repeated(text: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, text];
+}
+
+/** Collects `key:type` of a flag that may be repeated. Keys may hold colons. */
+export function promotion(
+  text: string,
+  earlier: Readonly<Record<string, PromotedType>> = {},
+): Readonly<Record<string, PromotedType>> {
+  const [, key, type] = /^(.*):(text|number|boolean)$/s.exec(text) ?? [];
+  if (key === undefined)
+    throw new InvalidArgumentError("Write it like year:number; the types are text, number, boolean.");
+  if (Object.hasOwn(earlier, key)) throw new InvalidArgumentError(`The key ${JSON.stringify(key)} is named twice.`);
+  // fromEntries, since assigning "__proto__" would define nothing.
+  return Object.fromEntries([...Object.entries(earlier), [key, type as PromotedType]]);
+}
+
+/** The name of an option as it is typed, such as `on-error`. */
+export function dashed(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

@@ -1,5 +1,5 @@
-import type { Command } from "commander";
-import { LoadError } from "../errors.js";
+import { Option, type Command } from "commander";
+import { ConfigurationError, LoadError } from "../errors.js";
 import { findFiles } from "../loaders/find-files.js";
 import type { CliContext } from "./context.js";
 import {
@@ -9,27 +9,29 @@ import {
   addTargetFlags,
   addTenancyFlags,
   atLeast,
-  type LexicalFlags,
-  type PatienceFlags,
+  columns,
+  dashed,
 } from "./flags.js";
+import { ingestVectors, type VectorFlags } from "./ingest-vectors.js";
 import { ingestFiles, type IngestResult } from "./ingest-files.js";
-import { resolveEmbeddings, type ModelFlags } from "./model-options.js";
+import { resolveEmbeddings } from "./model-options.js";
 import { openCliStore } from "./open-store.js";
-import { withTarget, type TargetFlags, type TenancyFlags } from "./target.js";
+import { withTarget } from "./target.js";
 
-interface IngestFlags extends LexicalFlags, TargetFlags, TenancyFlags, ModelFlags, PatienceFlags {
+interface IngestFlags extends Omit<VectorFlags, "from"> {
+  readonly from?: string;
   readonly chunkSize?: number;
   readonly chunkOverlap?: number;
-  readonly json?: boolean;
 }
 
 export function addIngest(program: Command, context: CliContext): void {
   const command = program
     .command("ingest")
     .description("load files, split them, and store their chunks with embeddings")
-    .argument("<paths...>", "files, folders or patterns: text, Markdown, HTML, PDF, source code")
+    .argument("[paths...]", "files, folders or patterns: text, Markdown, HTML, PDF, source code")
     .option("--chunk-size <characters>", "most characters of a chunk (default: 1000)", atLeast(2))
     .option("--chunk-overlap <characters>", "characters repeated between chunks (default: 100)", atLeast(0));
+  addVectorFlags(command);
   addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addLexicalFlags(command)))))
     .addHelpText(
       "after",
@@ -40,12 +42,53 @@ folder each time: the paths, as seen from there, name the files in the store.
 Examples:
   langchain-pgvector ingest docs README.md
   langchain-pgvector ingest "notes/**/*.md" --table notes --database-url postgres://localhost/rag
-  langchain-pgvector ingest docs --embeddings ollama:nomic-embed-text --table docs_ollama`,
+  langchain-pgvector ingest docs --embeddings ollama:nomic-embed-text --table docs_ollama
+  langchain-pgvector ingest --from vectors.parquet --fields content=body --embeddings openai --checkpoint vectors
+  langchain-pgvector ingest --from vectors.npy --documents texts.jsonl --on-error skip --embeddings openai`,
     )
     .action((paths: string[], flags: IngestFlags) => ingest(context, paths, flags));
 }
 
+/** Adds the flags of loading ready vectors. */
+function addVectorFlags(command: Command): void {
+  command
+    .option("--from <file>", "load documents with ready vectors: .jsonl, .parquet, .npy, .csv")
+    .option("--documents <file>", "JSON Lines file with the texts of a .npy file, in the same order")
+    .option(
+      "--fields <names>",
+      "fields of --from (default: id=id,content=text,metadata=metadata,embedding=embedding)",
+      columns,
+    )
+    .addOption(
+      new Option("--on-error <policy>", "what a row of --from that cannot be stored does (default: fail)").choices([
+        "fail",
+        "skip",
+      ]),
+    )
+    .option("--checkpoint <name>", "let another run with this name go on where this one of --from was stopped")
+    .addOption(
+      new Option(
+        "--indexes <strategy>",
+        "what becomes of vector indexes while --from is loaded (default: auto)",
+      ).choices(["keep", "rebuild", "auto"]),
+    );
+}
+
 async function ingest(context: CliContext, paths: string[], flags: IngestFlags): Promise<void> {
+  const { from } = flags;
+  if (from !== undefined) {
+    if (paths.length > 0) throw new ConfigurationError("--from loads one file of vectors; leave the paths out.");
+    if (flags.chunkSize !== undefined || flags.chunkOverlap !== undefined) {
+      throw new ConfigurationError("--chunk-size and --chunk-overlap split files; --from loads rows as they are.");
+    }
+    await withTarget(context, flags, "create", (target) => ingestVectors(context, target, { ...flags, from }));
+    return;
+  }
+  if (paths.length === 0)
+    throw new ConfigurationError("Name what to ingest: files, folders or patterns, or --from <file>.");
+  for (const name of ["documents", "fields", "onError", "checkpoint", "indexes"] as const) {
+    if (flags[name] !== undefined) throw new ConfigurationError(`--${dashed(name)} goes with --from.`);
+  }
   // A misspelt path or model must not leave an empty store behind.
   await findFiles(paths, context.cwd);
   if (flags.embeddings !== undefined) resolveEmbeddings(flags, context.env);

@@ -5,7 +5,9 @@ import { Database } from "../db/database.js";
 import { ConfigurationError } from "../errors.js";
 import type { Metric } from "../schema/layout.js";
 import { ensureSchema } from "../schema/ensure.js";
+import { inspectSchema, type SchemaState } from "../schema/inspect.js";
 import { planSchema, type SchemaStep } from "../schema/plan.js";
+import type { PromotedType } from "../schema/promoted-keys.js";
 import { buildLexical } from "../store/lexical/build.js";
 import { newModel, openStore } from "../store/open.js";
 import { resolveOptions, type PostgresVectorStoreArgs } from "../store/options.js";
@@ -21,6 +23,8 @@ import {
   atLeast,
   type LexicalFlags,
   type PatienceFlags,
+  promotion,
+  repeated,
   withPatience,
 } from "./flags.js";
 import type { ModelFlags } from "./model-options.js";
@@ -31,6 +35,10 @@ interface InitFlags extends LexicalFlags, TargetFlags, TenancyFlags, ModelFlags,
   readonly dimensions?: number;
   readonly distance?: Metric;
   readonly extensionSchema?: string;
+  readonly promote?: Readonly<Record<string, PromotedType>>;
+  readonly demote?: readonly string[];
+  readonly rewrite?: boolean;
+  readonly partitioned?: boolean;
   readonly plan?: boolean;
   readonly json?: boolean;
 }
@@ -41,26 +49,37 @@ export function addInit(program: Command, context: CliContext): void {
     .description("create or migrate the schema of a store")
     .option("--dimensions <number>", "dimensions of the embedding column (default: the embedder's)", atLeast(1))
     .option("--extension-schema <name>", "schema for pgvector, when the database does not have it yet")
+    .option("--promote <key:type>", "give a metadata key a typed column and an index; text, number, boolean", promotion)
+    .option("--demote <key>", "drop the column and the index of a promoted key", repeated)
+    .option("--rewrite", "allow --promote on a table that has rows, which writes all of it again under a lock")
+    .option("--partitioned", "partition a new table by tenant, so that tenants isolate works (needs --tenancy rls)")
     .option("--plan", "print the SQL and change nothing");
   addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addLexicalFlags(addDistanceFlag(command))))))
     .addHelpText(
       "after",
       `
 ingest and PostgresVectorStore.initialize() do the same by themselves where the role may; use this where the owner of the
-schema and the application are different roles. The SQL of --plan can be run by hand instead.
+schema and the application are different roles. The SQL of --plan can be run by hand instead. --promote and --demote
+can be repeated.
 
 Examples:
   langchain-pgvector init --database-url postgres://owner@localhost/rag --plan
   langchain-pgvector init --table articles --embeddings openai:text-embedding-3-small
   langchain-pgvector init --table articles --tenancy rls
-  langchain-pgvector init --table articles --lexical --language german`,
+  langchain-pgvector init --table articles --lexical --language german
+  langchain-pgvector init --table articles --tenancy rls --partitioned
+  langchain-pgvector init --table articles --promote year:number --promote source.kind:text`,
     )
     .action((flags: InitFlags) => withTarget(context, flags, "never", (target) => init(context, target, flags)));
 }
 
 async function init(context: CliContext, target: Target, flags: InitFlags): Promise<void> {
-  const { dimensions, distance, extensionSchema, plan = false } = flags;
-  const given = storeArgs(target, flags, context);
+  const { dimensions, distance, extensionSchema, promote, demote = [], plan = false } = flags;
+  const database = new Database(target.pool);
+  const given: PostgresVectorStoreArgs = {
+    ...storeArgs(target, flags, context),
+    ...(flags.partitioned && { partitions: "by-tenant" }),
+  };
   const { state, chosen } = await inspectStore(context, target, flags, given, { dimensions });
   const stored = state.activeModel?.metric;
   if (stored !== undefined && distance !== undefined && stored !== distance) {
@@ -68,6 +87,7 @@ async function init(context: CliContext, target: Target, flags: InitFlags): Prom
       `The store compares vectors by ${stored}; leave --distance out, or use another --table.`,
     );
   }
+  checkDemoted(demote, promote, state);
   const embeddings = await createEmbeddings(withPatience(chosen.spec, flags));
   const metric = distance ?? stored;
   const args: PostgresVectorStoreArgs = {
@@ -75,16 +95,18 @@ async function init(context: CliContext, target: Target, flags: InitFlags): Prom
     ...(dimensions !== undefined && { dimensions }),
     ...(metric !== undefined && { distanceStrategy: metric }),
     ...(extensionSchema !== undefined && { extensionSchemaName: extensionSchema }),
+    ...(promote !== undefined && { promotedKeys: promote }),
   };
   const options = resolveOptions(args);
+  // What is there was read without knowing which keys are to be promoted.
+  const found = promote === undefined ? state : await database.connection((s) => inspectSchema(s, options.layout));
   const model = state.activeModel ?? (await abortable(context.signal, () => newModel(options, embeddings)));
-  const steps = planSchema(state, options.layout, model, { enableTenancy: true, enableLexical: true });
-  // Asking here is the one way to turn tenancy or the lexical index on for a table that is there without.
+  // Asking here is the one way to turn tenancy or the lexical index on for a table that is there without. A plan needs no
+  // consent.
+  const allowed = { enableTenancy: true, enableLexical: true, rewrite: plan || flags.rewrite === true, demote };
+  const steps = planSchema(found, options.layout, model, allowed);
   if (!plan) {
-    await ensureSchema(new Database(target.pool), options.layout, () => Promise.resolve(model), {
-      enableTenancy: true,
-      enableLexical: true,
-    });
+    await ensureSchema(database, options.layout, () => Promise.resolve(model), allowed);
     if (options.layout.lexical !== undefined) await finishLexicalIndex(context, target, args, embeddings);
   }
   context.out(flags.json ? JSON.stringify({ applied: !plan, steps }) : toText(steps, plan));
@@ -103,6 +125,25 @@ async function finishLexicalIndex(
     onProgress: (chunks) => context.err(`indexed ${chunks.toLocaleString("en")} chunks`),
   });
   if (indexed > 0) context.err(`The lexical index is complete: ${indexed.toLocaleString("en")} chunks.`);
+}
+
+/** @throws ConfigurationError for a key that is not promoted, or is to be promoted in the same run. */
+function checkDemoted(
+  demote: readonly string[],
+  promote: Readonly<Record<string, PromotedType>> | undefined,
+  { promotedKeys }: SchemaState,
+): void {
+  for (const key of demote) {
+    if (promote !== undefined && Object.hasOwn(promote, key)) {
+      throw new ConfigurationError(`--demote and --promote both name ${JSON.stringify(key)}; run init twice.`);
+    }
+    if (!promotedKeys.some((promoted) => promoted.key === key)) {
+      const known = promotedKeys.map((promoted) => JSON.stringify(promoted.key)).join(", ");
+      throw new ConfigurationError(
+        `--demote ${JSON.stringify(key)}: the key is not promoted${known === "" ? "" : ` (${known} ${promotedKeys.length === 1 ? "is" : "are"})`}.`,
+      );
+    }
+  }
 }
 
 function toText(steps: readonly SchemaStep[], plan: boolean): string {

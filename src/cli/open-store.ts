@@ -1,6 +1,6 @@
 import { Database } from "../db/database.js";
 import { createEmbeddings } from "../embeddings/create.js";
-import { SchemaVersionError } from "../errors.js";
+import { ConfigurationError, SchemaVersionError } from "../errors.js";
 import { inspectSchema, type SchemaState } from "../schema/inspect.js";
 import { resolveOptions, type PostgresVectorStoreArgs } from "../store/options.js";
 import { PostgresVectorStore } from "../store/postgres-vector-store.js";
@@ -15,6 +15,8 @@ import type { Target, TargetFlags, TenancyFlags } from "./target.js";
 export interface OpenCliStoreOptions {
   /** Whether a missing table is made. */
   readonly create: boolean;
+  /** A file of ready vectors: a new table is made for them, and only the user knows which model they are of. */
+  readonly vectors?: { readonly from: string; readonly dimensions: number | undefined };
   /** The chat model that will answer, for the first line. */
   readonly chat?: ChatModelSpec | undefined;
 }
@@ -28,10 +30,10 @@ export async function openCliStore(
   context: CliContext,
   target: Target,
   flags: TargetFlags & TenancyFlags & ModelFlags & PatienceFlags & LexicalFlags,
-  { create, chat }: OpenCliStoreOptions,
+  { create, chat, vectors }: OpenCliStoreOptions,
 ): Promise<PostgresVectorStore> {
   const args = storeArgs(target, flags, context);
-  const { state, chosen } = await inspectStore(context, target, flags, args, { chat });
+  const { state, chosen } = await inspectStore(context, target, flags, args, { chat, dimensions: vectors?.dimensions });
   if (!create && !state.chunks.exists) {
     const { table } = resolveOptions(args).layout;
     throw new SchemaVersionError(
@@ -39,8 +41,15 @@ export async function openCliStore(
         "Ingest something first: langchain-pgvector ingest <paths>, or name another --table or --schema.",
     );
   }
+  if (vectors !== undefined && !state.chunks.exists && flags.embeddings === undefined) {
+    throw new ConfigurationError(
+      `Which model made the vectors of ${vectors.from}? Name it, so that searches use the same one: ` +
+        "--embeddings openai:<model> or --embeddings ollama:<model>.",
+    );
+  }
   const embeddings = await createEmbeddings(withPatience(chosen.spec, flags));
-  const config = state.activeModel === undefined ? args : { ...args, distanceStrategy: state.activeModel.metric };
+  const fresh = { ...args, ...(vectors?.dimensions !== undefined && { dimensions: vectors.dimensions }) };
+  const config = state.activeModel === undefined ? fresh : { ...args, distanceStrategy: state.activeModel.metric };
   return create
     ? PostgresVectorStore.initialize(embeddings, config)
     : PostgresVectorStore.fromExistingIndex(embeddings, config);

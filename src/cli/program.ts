@@ -6,6 +6,8 @@ import type { CliContext } from "./context.js";
 import { addDemo } from "./demo.js";
 import { addDoctor } from "./doctor.js";
 import { explainError } from "./explain-error.js";
+import { addExport } from "./export.js";
+import { addImport } from "./import/index.js";
 import { addIngest } from "./ingest.js";
 import { addInit } from "./init.js";
 import { addSearch } from "./search.js";
@@ -46,6 +48,8 @@ function createProgram(context: CliContext): Command {
   program.commandsGroup("Store:");
   addInit(program, context);
   addAdopt(program, context);
+  addImport(program, context);
+  addExport(program, context);
   addTenants(program, context);
   program.commandsGroup("Operate:");
   addDoctor(program, context);

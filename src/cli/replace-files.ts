@@ -1,7 +1,6 @@
 import type { Document } from "@langchain/core/documents";
 import { isDeepStrictEqual } from "node:util";
 import type { PostgresVectorStore } from "../store/postgres-vector-store.js";
-import { abortable } from "./abortable.js";
 import type { FileChunks } from "./group-files.js";
 
 /** Chunks embedded and written at a time. */
@@ -24,13 +23,15 @@ export async function replaceFiles(
     const before = stored.get(chunk.id!);
     return before !== undefined && !isDeepStrictEqual(before, chunk.metadata);
   });
-  for (const [index, batch] of batches(fresh).entries()) {
-    const vectors = await abortable(options.signal, () =>
-      store.embeddings.embedDocuments(batch.map((chunk) => chunk.pageContent)),
-    );
-    await store.addVectors(vectors, batch);
-    options.onProgress?.(Math.min((index + 1) * BATCH, fresh.length), fresh.length);
-  }
+  await store.bulkLoad(fresh, {
+    batchRows: BATCH,
+    // The embedder of the command line has its own batches and retries. A file's chunks are few beside the table's.
+    embed: { batchSize: BATCH, concurrency: 1, retries: 0 },
+    indexes: "keep",
+    vacuum: false,
+    signal: options.signal,
+    onProgress: ({ phase, rows }) => phase === "loading" && options.onProgress?.(rows, fresh.length),
+  });
   for (const batch of batches(moved)) {
     options.signal.throwIfAborted();
     await moveChunks(store, batch);

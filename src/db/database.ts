@@ -1,11 +1,12 @@
 import type pg from "pg";
 import type { Sql } from "sql-template-tag";
 import { cancelBackend, orAbort } from "./abort.js";
+import { copyIn, type CopySource } from "./copy-in.js";
 import { canRunScoped, CLEAN_SESSION, runScoped } from "./scoped-query.js";
 import { PreparedStatements } from "./prepared.js";
 import { applySettings, type Settings } from "./settings.js";
 import { isEmbedded, type Pool, type PoolClient, type QueryReply, type QueryRequest } from "./pool.js";
-import { losesConnection, SQLSTATE, sqlstateOf, toDatabaseError } from "./sqlstate.js";
+import { isRowsMoving, losesConnection, SQLSTATE, sqlstateOf, toDatabaseError } from "./sqlstate.js";
 
 /** A statement and the name under which it appears in `pg_stat_statements` and in error messages. */
 export interface Statement {
@@ -29,9 +30,13 @@ export interface ExecuteOptions {
 /** Where statements go: one connection, inside or outside a transaction. */
 export interface Session {
   execute(statement: Statement): Promise<QueryReply>;
+  /** Runs a `copy ... from stdin`; not there when the driver cannot. */
+  readonly copyIn?: (statement: Statement, source: CopySource) => Promise<void>;
 }
 
 const MAX_ATTEMPTS = 5;
+/** Several times as long as a tenant's writes may be held up while its rows change partitions. */
+const MOVE_PATIENCE_MS = 30_000;
 
 /** All of the library's I/O: statements, transactions and exclusive connections over any pool. */
 export class Database {
@@ -71,15 +76,23 @@ export class Database {
   }
 
   /**
-   * Runs `work` in one transaction and commits it. A deadlock or serialization failure runs `work` again, so `work`
-   * must be repeatable and must not call user code.
+   * Runs `work` in one transaction and commits it. A deadlock or serialization failure runs `work` again, and so do writes
+   * of a tenant whose rows change partitions at this moment, so `work` must be repeatable and must not call user code.
+   *
+   * @param signal cancels the running statement and rolls back.
    */
-  async transaction<T>(settings: Settings, work: (session: Session) => Promise<T>): Promise<T> {
+  async transaction<T>(settings: Settings, work: (session: Session) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const began = performance.now();
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#withClient((client) => inTransaction(client, settings, work));
+        return await this.#withClient((client) => this.#transact(client, settings, work, signal), signal);
       } catch (error) {
+        signal?.throwIfAborted();
         const sqlstate = sqlstateOf(error);
+        if (isRowsMoving(error) && performance.now() - began < MOVE_PATIENCE_MS) {
+          await sleep(25 + Math.random() * 50);
+          continue;
+        }
         const retry = sqlstate === SQLSTATE.deadlock || sqlstate === SQLSTATE.serializationFailure;
         if (!retry || attempt === MAX_ATTEMPTS) throw error;
         await sleep(10 * 2 ** attempt * (0.5 + Math.random()));
@@ -87,9 +100,37 @@ export class Database {
     }
   }
 
-  /** Lends one connection outside a transaction, for statements that refuse to run in one. */
-  async connection<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    return this.#withClient((client) => work(sessionOf(client)));
+  async #transact<T>(
+    client: PoolClient,
+    settings: Settings,
+    work: (session: Session) => Promise<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    const stopWatching = this.#cancelOnAbort(client, signal);
+    try {
+      return await inTransaction(client, settings, work, signal);
+    } finally {
+      await stopWatching();
+    }
+  }
+
+  /**
+   * Lends one connection outside a transaction, for statements that refuse to run in one.
+   *
+   * @param signal cancels the statement that runs when it fires, and no later one.
+   */
+  async connection<T>(work: (session: Session) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.#withClient(async (client) => {
+      const stopWatching = this.#cancelOnAbort(client, signal);
+      try {
+        return await work(sessionOf(client));
+      } catch (error) {
+        signal?.throwIfAborted();
+        throw error;
+      } finally {
+        await stopWatching();
+      }
+    }, signal);
   }
 
   /** Runs a request as it is, without settings. */
@@ -184,8 +225,20 @@ function isInTransaction(client: PoolClient): boolean {
   return status === "T" || status === "E";
 }
 
-function sessionOf(client: PoolClient): Session {
-  return { execute: (statement) => send(client, toRequest(statement), statement.name) };
+function sessionOf(client: PoolClient, signal?: AbortSignal): Session {
+  return {
+    execute: async (statement) => {
+      signal?.throwIfAborted();
+      return send(client, toRequest(statement), statement.name);
+    },
+    ...(canRunScoped(client) && {
+      copyIn: (statement: Statement, source: CopySource) =>
+        copyIn(client, toRequest(statement).text, source, signal).catch((error: unknown) => {
+          signal?.throwIfAborted();
+          throw toDatabaseError(error, statement.name);
+        }),
+    }),
+  };
 }
 
 function send(client: PoolClient, request: QueryRequest, name: string): Promise<QueryReply> {
@@ -219,12 +272,13 @@ async function inTransaction<T>(
   client: PoolClient,
   settings: Settings,
   work: (session: Session) => Promise<T>,
+  signal?: AbortSignal,
 ): Promise<T> {
   await send(client, { text: "begin" }, "begin");
   try {
     const scope = applySettings(settings);
     if (scope !== undefined) await send(client, scope, "settings");
-    const result = await work(sessionOf(client));
+    const result = await work(sessionOf(client, signal));
     await send(client, { text: "commit" }, "commit");
     return result;
   } catch (error) {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { raw, type Sql } from "sql-template-tag";
 import { ConfigurationError } from "../errors.js";
 
@@ -22,6 +23,15 @@ export function quoteIdentifier(name: string): string {
     );
   }
   return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** A made-up name that Postgres keeps whole: a long one is cut and told apart by a hash of the whole. */
+export function shortenName(full: string): string {
+  if (Buffer.byteLength(full) <= MAX_IDENTIFIER_BYTES) return full;
+  const hash = createHash("sha256").update(full).digest("hex").slice(0, 12);
+  let head = full;
+  while (Buffer.byteLength(head) > MAX_IDENTIFIER_BYTES - hash.length - 1) head = head.slice(0, -1);
+  return `${head.toWellFormed()}_${hash}`;
 }
 
 /** `"schema"."name"`, or `"name"` alone when there is no schema. */

@@ -28,6 +28,15 @@ export function losesConnection(error: unknown): boolean {
   return error.sqlstate === undefined || error.sqlstate.startsWith("08") || error.sqlstate.startsWith("57P");
 }
 
+/** Name in the `constraint` field of the error with which writes are turned away while a tenant's rows change partitions. */
+export const ROWS_MOVING = "langchain_pgvector_move";
+
+/** Whether a write was turned away because the tenant's rows change partitions: nothing was done, it may come again. */
+export function isRowsMoving(error: unknown): boolean {
+  if (!(error instanceof DatabaseError) || error.sqlstate !== SQLSTATE.serializationFailure) return false;
+  return (error.cause as { constraint?: unknown } | undefined)?.constraint === ROWS_MOVING;
+}
+
 /** Wraps whatever a driver threw; an error of ours passes through unchanged. */
 export function toDatabaseError(error: unknown, statement: string): Error {
   if (error instanceof LangChainPgvectorError) return error;

@@ -1,4 +1,5 @@
 import { parseRetryAfterMs } from "@langchain/core/utils/async_caller";
+import { ModelProviderError } from "../errors.js";
 
 /**
  * Why a call of a model server failed, read from the error of whichever client made it: `unreachable` is an address where
@@ -32,6 +33,15 @@ export function failureOf(error: unknown): Failure {
   if (status !== 429) return { kind: "status", status, said };
   const kind = stringAt(reply, "code") === "insufficient_quota" ? "quota" : "rate-limit";
   return { kind, status, said, retryAfterMs: retryAfterMsOf(reply) };
+}
+
+const PASSING: ReadonlySet<FailureKind> = new Set(["rate-limit", "timeout", "unreachable", "connection"]);
+
+/** Whether the same call may succeed a little later. */
+export function mayPass(error: unknown): boolean {
+  if (error instanceof ModelProviderError) return error.retryable;
+  const { kind, status } = failureOf(error);
+  return PASSING.has(kind) || (status ?? 0) >= 500;
 }
 
 /** The HTTP status, under the name it has in OpenAI's and in Ollama's client. */

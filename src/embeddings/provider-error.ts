@@ -1,9 +1,7 @@
 import { LangChainPgvectorError, ModelProviderError } from "../errors.js";
 import { withoutSecrets } from "./error-body.js";
-import { failureOf, type Failure } from "./failure.js";
+import { failureOf, mayPass, type Failure } from "./failure.js";
 import { nameModel, type ModelLabel } from "./model-label.js";
-
-const PASSING = new Set<Failure["kind"]>(["rate-limit", "timeout", "unreachable", "connection"]);
 
 /**
  * Says in one line what failed, where, and what cures it; the client's error is the `cause`.
@@ -12,10 +10,9 @@ const PASSING = new Set<Failure["kind"]>(["rate-limit", "timeout", "unreachable"
 export function modelProviderError(error: unknown, label: ModelLabel, secrets: readonly string[] = []): Error {
   if (error instanceof LangChainPgvectorError) return error;
   const failure = failureOf(error);
-  const retryable = PASSING.has(failure.kind) || (failure.status ?? 0) >= 500;
   const said = failure.status !== undefined && failure.said !== undefined ? ` The server said: ${failure.said}` : "";
   const message = withoutSecrets(`${nameModel(label)} ${explain(failure, label)}${said}`, secrets);
-  return new ModelProviderError(message, label.provider, failure.status, retryable, { cause: error });
+  return new ModelProviderError(message, label.provider, failure.status, mayPass(error), { cause: error });
 }
 
 function explain(failure: Failure, { provider, model }: ModelLabel): string {

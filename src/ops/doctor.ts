@@ -2,11 +2,12 @@ import type { Database } from "../db/database.js";
 import { inspectSchema, type SchemaState } from "../schema/inspect.js";
 import type { Layout } from "../schema/layout.js";
 import { planSchema } from "../schema/plan.js";
+import { isAbandoned, mayReadRecords, readRecords } from "../store/bulk-load/maintenance.js";
 import { lintLayout, type Finding } from "./tenancy-lint.js";
 
 /** One thing that the doctor has looked at. */
 export interface Check {
-  readonly name: "server" | "pgvector" | "role" | "schema" | "tenancy";
+  readonly name: "server" | "pgvector" | "role" | "schema" | "tenancy" | "bulk-load";
   readonly status: "ok" | "warning" | "error";
   readonly message: string;
   /** What to do about it: SQL, or a command. */
@@ -34,6 +35,7 @@ export async function examine(database: Database, layout: Layout): Promise<Diagn
     role(state, layout, tenancy),
     schema(state, { ...layout, tenancy: tenancy ? "rls" : "off" }),
     ...(state.chunks.exists ? [tenancyCheck(tenancy, findings)] : []),
+    ...(state.registryExists ? await bulkLoadCheck(database, state.schema, layout) : []),
   ];
   return { checks, findings };
 }
@@ -115,6 +117,27 @@ function schema(state: SchemaState, layout: Layout): Check {
     message: `the schema of ${table} is not current; pending: ${steps.map((step) => step.name).join(", ")}`,
     cure: "npx langchain-pgvector init --plan",
   };
+}
+
+async function bulkLoadCheck(database: Database, inSchema: string, layout: Layout): Promise<Check[]> {
+  const store = { database, schema: inSchema, options: { layout } };
+  if (!(await mayReadRecords(store))) return [];
+  const records = await readRecords(store);
+  if (records.length === 0) return [];
+  const what = records.map(({ kind, name }) => (kind === "index" ? `the index ${JSON.stringify(name)}` : "autovacuum"));
+  if (!records.some(isAbandoned)) {
+    return [
+      { name: "bulk-load", status: "ok", message: `a bulk load is at work; at its end it restores ${what.join(", ")}` },
+    ];
+  }
+  return [
+    {
+      name: "bulk-load",
+      status: "warning",
+      message: `a bulk load ended before it could restore ${what.join(", ")}`,
+      cure: `npx langchain-pgvector doctor --fix --table ${layout.table}`,
+    },
+  ];
 }
 
 function tenancyCheck(on: boolean, findings: readonly Finding[]): Check {

@@ -7,6 +7,7 @@ import { checkFunctions } from "./tenancy-lint/functions.js";
 import { checkGrants } from "./tenancy-lint/grants.js";
 import { checkKeys } from "./tenancy-lint/keys.js";
 import { checkPolicies } from "./tenancy-lint/policies.js";
+import { checkPromotedKeys } from "./tenancy-lint/promoted-keys.js";
 import { checkRoles } from "./tenancy-lint/roles.js";
 import { checkRowSecurity } from "./tenancy-lint/row-security.js";
 import { checkSessions, checkStoredSettings } from "./tenancy-lint/settings.js";
@@ -47,6 +48,7 @@ export async function lintLayout(database: Database, layout: Layout): Promise<Fi
       ...(await checkPolicies(session, target)),
       ...(await checkRoles(session, target)),
       ...(await checkKeys(session, target)),
+      ...(await checkPromotedKeys(session, target)),
       ...(await checkViews(session, target)),
       ...(await checkGrants(session, target)),
       ...(await checkFunctions(session, target)),

@@ -92,8 +92,9 @@ async function runScript(session: Session, step: SchemaStep): Promise<void> {
 }
 
 function cure(steps: readonly SchemaStep[]): string {
+  const flags = steps.flatMap((step) => step.flags ?? []).map((flag) => ` ${flag}`);
   return (
     `Pending: ${steps.map((step) => step.name).join(", ")}. ` +
-    "As the owner, run: npx langchain-pgvector init (add --plan to see the SQL first)."
+    `As the owner, run: npx langchain-pgvector init${flags.join("")} (add --plan to see the SQL first).`
   );
 }

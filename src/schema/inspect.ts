@@ -1,10 +1,12 @@
 import sql, { type Sql } from "sql-template-tag";
+import { TextArrayParameter } from "../db/codec.js";
 import type { Session } from "../db/database.js";
 import { qualified, quoteIdentifier, quoteQualified } from "../db/identifiers.js";
 import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
 import { ConfigurationError } from "../errors.js";
 import { lexicalTables, type StoredLexicalSettings } from "./lexical.js";
-import { MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE, type Layout, type ModelVersion } from "./layout.js";
+import { readPromotedKeys, type PromotedColumnFacts, type PromotedKey } from "./promoted-keys.js";
+import { loadsTable, MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE, type Layout, type ModelVersion } from "./layout.js";
 
 /** Facts about the server that statements depend on; they do not change while a store is open. */
 export interface ServerInfo {
@@ -29,6 +31,8 @@ export interface RelationState {
   readonly exists: boolean;
   /** Whether row-level security is enabled and forced, so that it binds the owner too. */
   readonly rowSecurity: boolean;
+  /** Whether it is partitioned. */
+  readonly partitioned: boolean;
   /** Whether the app role may read and write it; true when there is no app role to ask about. */
   readonly granted: boolean;
   /** Highest revision applied by this library; `undefined` when it did not make the table. */
@@ -58,7 +62,12 @@ export interface SchemaState {
   readonly collections: RelationState | undefined;
   /** The lexical index, when the store has one. */
   readonly lexical: LexicalState | undefined;
+  readonly loads: RelationState;
   readonly activeModel: ModelVersion | undefined;
+  /** Metadata keys that the table of chunks has a column for. */
+  readonly promotedKeys: readonly PromotedKey[];
+  /** Bytes of the table of chunks; looked up only when a column has to be added for a promoted key. */
+  readonly chunksSize: { readonly rows: number; readonly total: number } | undefined;
 }
 
 /**
@@ -100,9 +109,11 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
         exists (select from relations where relname = ${REVISIONS_TABLE}::text) as registry_exists,
         ${relationFacts(layout.table, layout.appRole)} as chunks,
         ${relationFacts(layout.collectionsTable ?? "", layout.appRole)} as collections,
+        ${relationFacts(loadsTable(layout), layout.appRole)} as loads,
         ${relationFacts(TENANTS_TABLE, layout.appRole)} as tenants,
         ${relationFacts(lexicalTables(layout.table)[0], layout.appRole)} as lexical,
-        ${roleFacts(layout.appRole)} as role
+        ${roleFacts(layout.appRole)} as role,
+        ${sizeFacts(layout)} as size
       from target`,
   });
   const row = rows[0] as unknown as InspectRow;
@@ -136,7 +147,10 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
         ? undefined
         : toRelation(row.collections, registry, layout.collectionsTable),
     lexical: toLexical(row.lexical, registry, lexicalTables(layout.table)[0]),
+    loads: toRelation(row.loads, registry, loadsTable(layout)),
     activeModel: registry?.model,
+    promotedKeys: readPromotedKeys(layout.table, row.chunks?.promoted ?? []),
+    chunksSize: row.size ?? undefined,
   };
 }
 
@@ -162,14 +176,18 @@ interface InspectRow {
   registry_exists: boolean;
   chunks: RelationFacts | null;
   collections: RelationFacts | null;
+  loads: RelationFacts | null;
   tenants: RelationFacts | null;
   lexical: RelationFacts | null;
   role: RoleState;
+  size: { rows: number; total: number } | null;
 }
 
 interface RelationFacts {
   columns: Record<string, string>;
+  promoted: PromotedColumnFacts[];
   rowSecurity: boolean;
+  partitioned: boolean;
   granted: boolean;
   comment: string | null;
 }
@@ -187,13 +205,34 @@ function relationFacts(table: string, appRole: string | undefined): Sql {
         from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
       ),
       'comment', obj_description(c.oid, 'pg_class'),
+      'promoted', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+          'column', a.attname, 'comment', d.description, 'type', format_type(a.atttypid, a.atttypmod),
+          'stored', a.attgenerated = 's') order by a.attnum), '[]')
+        from pg_attribute a
+        join pg_description d on d.classoid = 'pg_class'::regclass and d.objoid = c.oid and d.objsubid = a.attnum
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and d.description like '{"promotedKey":%'
+      ),
       'rowSecurity', c.relrowsecurity and c.relforcerowsecurity,
+      'partitioned', c.relkind = 'p',
       'granted', coalesce((
         select has_table_privilege(app.oid, c.oid, 'insert') and has_schema_privilege(app.oid, c.relnamespace, 'usage')
         from pg_roles app where app.rolname = ${appRole ?? null}::text
       ), ${appRole === undefined}::bool)
     )
     from relations r join pg_class c on c.oid = r.oid where r.relname = ${table}::text
+  )`;
+}
+
+/** Waits for a lock that a rewrite of the table holds, which is why it is left out where nothing depends on it. */
+function sizeFacts(layout: Layout): Sql {
+  const wanted = new TextArrayParameter(layout.promotedKeys.map(({ column }) => column));
+  return sql`(
+    select jsonb_build_object('rows', sum(pg_relation_size(p.oid)), 'total', sum(pg_total_relation_size(p.oid)))
+    from relations r cross join lateral (select r.oid union select relid from pg_partition_tree(r.oid::regclass)) p
+    where r.relname = ${layout.table}::text and not ${wanted}::text[] <@ array(
+      select a.attname::text from pg_attribute a where a.attrelid = r.oid and not a.attisdropped)
+    having count(*) > 0
   )`;
 }
 
@@ -218,6 +257,7 @@ function toRelation(facts: RelationFacts | null, registry: Registry | undefined,
   return {
     exists: facts !== null,
     rowSecurity: facts?.rowSecurity ?? false,
+    partitioned: facts?.partitioned ?? false,
     granted: facts?.granted ?? false,
     columns: new Map(Object.entries(facts?.columns ?? {})),
     revision: found?.revision,
@@ -242,7 +282,7 @@ async function readRegistry(session: Session, schema: string, layout: Layout): P
     sql: sql`
       select relation, revision, breaking, null as model
       from ${qualified(schema, REVISIONS_TABLE)}
-      where relation in (${layout.table}, ${layout.collectionsTable ?? layout.table}, ${TENANTS_TABLE},
+      where relation in (${layout.table}, ${layout.collectionsTable ?? layout.table}, ${loadsTable(layout)}, ${TENANTS_TABLE},
         ${lexicalTables(layout.table)[0]})
       union all
       select null, null, null, to_jsonb(m)

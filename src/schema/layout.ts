@@ -1,10 +1,13 @@
-import { quoteIdentifier, quoteQualified } from "../db/identifiers.js";
+import { quoteIdentifier, quoteQualified, shortenName } from "../db/identifiers.js";
 import { ConfigurationError } from "../errors.js";
 import type { LexicalSettings } from "./lexical.js";
 import type { Migration } from "./migrations.generated.js";
+import type { PromotedKey } from "./promoted-keys.js";
 
 export const REVISIONS_TABLE = "langchain_pgvector_revisions";
 export const MODELS_TABLE = "langchain_pgvector_models";
+/** What was changed for the time of a bulk load and has to be restored after it. */
+export const MAINTENANCE_TABLE = "langchain_pgvector_maintenance";
 export const TENANTS_TABLE = "langchain_pgvector_tenants";
 
 /** Columns that every table of chunks has under these names; the others are chosen in `columns`. */
@@ -24,6 +27,8 @@ export interface Layout {
   readonly collectionsTable: string | undefined;
   /** Whether row-level security keeps tenants apart. */
   readonly tenancy: "off" | "rls";
+  /** Whether a new table is partitioned by tenant; `undefined` takes whatever is there. */
+  readonly partitions: "none" | "by-tenant" | undefined;
   /** The role that applications work as, and that gets rights on the tables; always there with tenancy. */
   readonly appRole: string | undefined;
   /** The lexical index that is asked for; one that is there is found and kept up whether or not it is. */
@@ -36,6 +41,8 @@ export interface Layout {
     readonly metadata: string;
     readonly embedding: string;
   };
+  /** Metadata keys that are to have a column; the table may have more of them. */
+  readonly promotedKeys: readonly PromotedKey[];
 }
 
 export type StorageType = "vector" | "halfvec";
@@ -54,10 +61,20 @@ export interface ModelVersion {
   readonly storageType: StorageType;
 }
 
+/** The table that keeps how far the bulk loads of a store have come. */
+export function loadsTable({ table }: Pick<Layout, "table">): string {
+  return shortenName(`${table}_loads`);
+}
+
 /** @throws ConfigurationError when two columns share a name, or a name cannot be an identifier. */
 export function checkLayout(layout: Layout): void {
   for (const name of [layout.table, layout.schema, layout.extensionSchema, layout.collectionsTable, layout.appRole]) {
     if (name !== undefined) quoteIdentifier(name);
+  }
+  if (layout.collectionsTable === loadsTable(layout)) {
+    throw new ConfigurationError(
+      `"collectionTableName" is ${JSON.stringify(layout.collectionsTable)}, the name of a table of the library's own.`,
+    );
   }
   if (layout.collectionsTable === layout.table) {
     throw new ConfigurationError(`"tableName" and "collectionTableName" are both ${JSON.stringify(layout.table)}.`);
@@ -69,6 +86,13 @@ export function checkLayout(layout: Layout): void {
       throw new ConfigurationError(`columns: ${option} is ${JSON.stringify(name)}, which another column already has.`);
     }
     seen.add(name);
+  }
+  const taken = layout.promotedKeys.find(({ column }) => seen.has(column));
+  if (taken !== undefined) {
+    throw new ConfigurationError(
+      `The column of the promoted key ${JSON.stringify(taken.key)} would be ${JSON.stringify(taken.column)}, which \`columns\` ` +
+        "gives to another; change that name.",
+    );
   }
 }
 
@@ -88,6 +112,8 @@ export function migrationNames(schema: string, layout: Layout): Record<string, s
     revisions: quoteQualified(schema, REVISIONS_TABLE),
     models: quoteQualified(schema, MODELS_TABLE),
     tenants: quoteQualified(schema, TENANTS_TABLE),
+    maintenance: quoteQualified(schema, MAINTENANCE_TABLE),
+    loads: quoteQualified(schema, loadsTable(layout)),
     ...(layout.collectionsTable !== undefined && { collections: quoteQualified(schema, layout.collectionsTable) }),
     id: quoteIdentifier(layout.columns.id),
     content: quoteIdentifier(layout.columns.content),

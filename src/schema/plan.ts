@@ -3,6 +3,7 @@ import { ConfigurationError, SchemaDriftError, SchemaVersionError } from "../err
 import { lexicalNames, lexicalTables } from "./lexical.js";
 import {
   FIXED_COLUMNS,
+  loadsTable,
   migrationNames,
   newestRevision,
   render,
@@ -14,10 +15,13 @@ import {
   CHUNKS_MIGRATIONS,
   LEXICAL_MIGRATIONS,
   COLLECTIONS_MIGRATIONS,
+  LOADS_MIGRATIONS,
   REGISTRY_SQL,
   TENANTS_MIGRATIONS,
   type Migration,
 } from "./migrations.generated.js";
+import { planPromotedKeys, promotedSql } from "./plan-promoted-keys.js";
+import { checkPartitions, chunksStorage, newPartitionsSql } from "./partitions.js";
 import { grantSteps, planAppRole, planTenancy, rowSecuritySql } from "./tenancy.js";
 import type { RelationState, SchemaState } from "./inspect.js";
 
@@ -25,6 +29,8 @@ import type { RelationState, SchemaState } from "./inspect.js";
 export interface SchemaStep {
   readonly name: string;
   readonly sql: string;
+  /** What `init` has to be told to do it. */
+  readonly flags?: string;
 }
 
 /** The first pgvector with halfvec; iterative scans need 0.8 and are left out below it. */
@@ -35,6 +41,10 @@ export interface PlanOptions {
   readonly enableTenancy?: boolean;
   /** Gives a table that is there a lexical index, whose rows then have to be indexed; otherwise that is an error. */
   readonly enableLexical?: boolean;
+  /** Allows promoting keys of a table that has rows, which rewrites it; otherwise that is an error. */
+  readonly rewrite?: boolean;
+  /** Promoted keys whose columns are to be dropped. */
+  readonly demote?: readonly string[];
 }
 
 /**
@@ -42,7 +52,9 @@ export interface PlanOptions {
  *
  * @throws SchemaVersionError when a newer library made the schema and this one must not touch it.
  * @throws SchemaDriftError when a table of that name exists and the library did not make it.
- * @throws ConfigurationError when the table keeps tenants apart and the store does not, or the other way round.
+ * @throws ConfigurationError when the table keeps tenants apart and the store does not, or the other way round; and when
+ * it is partitioned and the store is configured otherwise, or the other way round; and when other metadata keys are
+ * promoted than the table has columns for, and that is not to be changed.
  */
 export function planSchema(
   state: SchemaState,
@@ -53,13 +65,16 @@ export function planSchema(
   checkServer(state);
   checkRelation(state.chunks, layout.table, CHUNKS_MIGRATIONS);
   checkChunksColumns(state, layout);
+  checkPartitions(state, layout);
   const collections = state.collections;
   if (collections) checkRelation(collections, layout.collectionsTable!, COLLECTIONS_MIGRATIONS);
+  checkRelation(state.loads, loadsTable(layout), LOADS_MIGRATIONS);
   if (state.tenants.exists) checkRelation(state.tenants, TENANTS_TABLE, TENANTS_MIGRATIONS);
 
   const names: Record<string, string> = {
     ...migrationNames(state.schema, layout),
     embeddingType: embeddingType(state, layout, model),
+    storage: chunksStorage(layout),
   };
   const steps: SchemaStep[] = [];
   if (!state.schemaExists) {
@@ -74,8 +89,11 @@ export function planSchema(
   const secured = (migration: Migration, relation: string): string =>
     migration.revision === 1 && layout.tenancy === "rls" ? rowSecuritySql(state.schema, layout, relation) : "";
   for (const migration of pending(state.chunks, CHUNKS_MIGRATIONS)) {
-    const register = migration.revision === 1 ? registerModel(names.models!, layout, model) : "";
-    steps.push(migrationStep("chunks", layout.table, migration, names, secured(migration, layout.table) + register));
+    const first = migration.revision === 1;
+    const more = first ? registerModel(names.models!, layout, model) + promotedSql(state, layout) : "";
+    const partitions = first ? newPartitionsSql(state.schema, layout) : "";
+    const sql = partitions + secured(migration, layout.table) + more;
+    steps.push(migrationStep("chunks", layout.table, migration, names, sql));
   }
   const lexical = planLexical(state, layout, names, options.enableLexical ?? false);
   const created = steps.at(-1);
@@ -89,6 +107,11 @@ export function planSchema(
     const table = layout.collectionsTable!;
     steps.push(migrationStep("collections", table, migration, names, secured(migration, table)));
   }
+  for (const migration of pending(state.loads, LOADS_MIGRATIONS)) {
+    const table = loadsTable(layout);
+    steps.push(migrationStep("loads", table, migration, names, secured(migration, table)));
+  }
+  steps.push(...planPromotedKeys(state, layout, options));
   steps.push(...planTenancy(state, layout, options.enableTenancy ?? false));
   steps.push(...grantSteps(state, layout));
   return steps;

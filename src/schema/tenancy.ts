@@ -1,8 +1,16 @@
 import { quoteIdentifier, quoteLiteral, quoteQualified } from "../db/identifiers.js";
 import { ConfigurationError } from "../errors.js";
 import type { RelationState, SchemaState } from "./inspect.js";
+import {
+  loadsTable,
+  migrationNames,
+  MODELS_TABLE,
+  render,
+  REVISIONS_TABLE,
+  TENANTS_TABLE,
+  type Layout,
+} from "./layout.js";
 import { lexicalName, lexicalTables } from "./lexical.js";
-import { migrationNames, MODELS_TABLE, render, REVISIONS_TABLE, TENANTS_TABLE, type Layout } from "./layout.js";
 import { TENANCY_SQL } from "./migrations.generated.js";
 import type { SchemaStep } from "./plan.js";
 import { tenantRelations } from "./tenant-relations.js";
@@ -39,6 +47,7 @@ export function planTenancy(state: SchemaState, layout: Layout, wanted: boolean)
   const open: [string, RelationState | undefined][] = [
     [layout.table, state.chunks],
     [layout.collectionsTable ?? "", state.collections],
+    [loadsTable(layout), state.loads],
     ...lexicalTables(layout.table).map((name): [string, RelationState | undefined] => [name, state.lexical]),
   ];
   const unsecured = open.filter(([, relation]) => relation?.exists === true && !relation.rowSecurity);
@@ -68,7 +77,7 @@ export function grantSteps(state: SchemaState, layout: Layout): SchemaStep[] {
   if (layout.appRole === undefined) return [];
   const tenancy = layout.tenancy === "rls";
   const lexical = state.lexical !== undefined || layout.lexical !== undefined;
-  const relations = [state.chunks, state.collections, tenancy ? state.tenants : undefined, state.lexical];
+  const relations = [state.chunks, state.collections, state.loads, tenancy ? state.tenants : undefined, state.lexical];
   const unmade = lexical && state.lexical === undefined;
   if (!unmade && relations.every((relation) => relation === undefined || (relation.exists && relation.granted)))
     return [];

@@ -1,22 +1,23 @@
 import sql, { raw } from "sql-template-tag";
 import type { Session } from "../db/database.js";
-import type { Layout } from "./layout.js";
+import { loadsTable, type Layout } from "./layout.js";
 import { lexicalTables } from "./lexical.js";
 
 /**
- * The tables of tenant data that a layout names, those of its lexical index included where it has one. Row-level security, the app role's rights, the linter and the leak
- * suite all follow this list, so whatever holds rows of tenants has its place here.
+ * The tables of tenant data that a layout names, those of its lexical index included where it has one. Row-level security,
+ * the app role's rights, the linter and the leak suite all follow this list, so whatever holds rows of tenants has its
+ * place here.
  */
 export function tenantRelations(layout: Layout, lexical: boolean): readonly string[] {
-  return [
-    layout.table,
-    ...(layout.collectionsTable === undefined ? [] : [layout.collectionsTable]),
-    ...(lexical ? lexicalTables(layout.table) : []),
-  ];
+  const collections = layout.collectionsTable === undefined ? [] : [layout.collectionsTable];
+  return [layout.table, ...collections, loadsTable(layout), ...(lexical ? lexicalTables(layout.table) : [])];
 }
 
 /** The restrictive policy of every table of tenant data; its comment names the store. */
 export const ACTIVE_POLICY = "langchain_pgvector_active";
+
+/** How the comment on a copy begins that is to become a partition, and repeats rows that are elsewhere. */
+export const MOVE_MARK = "langchain-pgvector move: ";
 
 /** A table of tenant data as it is in the database. */
 export interface SecuredRelation {
@@ -64,6 +65,7 @@ export async function findTenantRelations(session: Session, schema: string, stor
         and obj_description(p.oid, 'pg_policy') = ${store}::text
         and c.relnamespace = (select oid from pg_namespace where nspname = ${schema}::text)
         and not c.relispartition
+        and not starts_with(coalesce(obj_description(c.oid, 'pg_class'), ''), ${MOVE_MARK}::text)
       order by c.relname <> ${store}::text, c.relname`,
   });
   return rows as unknown as SecuredRelation[];

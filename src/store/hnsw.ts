@@ -1,12 +1,14 @@
-import { createHash } from "node:crypto";
 import sql, { raw } from "sql-template-tag";
-import type { Session } from "../db/database.js";
-import { qualified, quoteIdentifier, quoteQualified } from "../db/identifiers.js";
+import { quoteLiteral } from "../db/identifiers.js";
 import { ConfigurationError, DimensionMismatchError, IndexBuildError } from "../errors.js";
-import type { StorageType } from "../schema/layout.js";
+import { FIXED_COLUMNS, type StorageType } from "../schema/layout.js";
+import { derivedName } from "../schema/partitions.js";
+import { createPartitionedIndex, ensureIndex, withBuildMemory } from "./build-index.js";
+import { DEFAULT_TARGET_RECALL, noteRecall } from "./measure-recall.js";
 import { operatorClass } from "./metric.js";
 import type { OpenStore } from "./open.js";
 import { integer } from "./options.js";
+import { toTenantId } from "./tenant.js";
 
 export interface HnswConfig {
   /** Must be those of the embedding column when given. */
@@ -19,60 +21,72 @@ export interface HnswConfig {
   distanceFunction?: string;
   /** Put in front of the index's name. */
   namespace?: string;
+  /** Indexes the rows of this tenant alone; for one that is large, or whose searches matter more than others'. */
+  tenantId?: string | number;
+  /**
+   * The recall@10 that searches are to reach, above 0 and at most 1. After the build it is measured how many candidates
+   * that takes, for some 15 seconds at most, and searches without an `efSearch` use as many. `false` leaves it at 100.
+   * @defaultValue 0.99
+   */
+  targetRecall?: number | false;
 }
 
 /** Dimensions that pgvector's HNSW can index for each type. */
 const MAX_DIMENSIONS: Record<StorageType, number> = { vector: 2_000, halfvec: 4_000 };
 
 /**
- * Builds an HNSW index on the embedding column with `create index concurrently`, so that reads and writes go on. Does
- * nothing when the index is there; replaces the invalid remains of an interrupted build.
+ * Builds an HNSW index on the embedding column with `create index concurrently`, so that reads and writes go on, and
+ * measures how many candidates its searches need. Does nothing when the index is there; replaces the invalid remains of
+ * an interrupted build. On a partitioned table one partition after the other gets its index, and later partitions get
+ * theirs when they are made.
  *
  * @throws IndexBuildError when the build fails (its remains are removed), when the column has more dimensions than
  * HNSW can index, or when another relation has the index's name.
  */
 export async function createHnswIndex(store: OpenStore, config: HnswConfig): Promise<void> {
-  const { m, efConstruction } = checkConfig(store, config);
+  const checked = checkConfig(store, config);
+  const name = indexName(config.namespace, store.options.layout.table, store.model.column, checked.tenant);
+  const built = await build(store, name, checked);
+  store.memory.forgetIndexes();
+  if (checked.targetRecall === undefined) return;
+  for (const index of built) {
+    await noteRecall(store, index, checked.targetRecall, checked.tenant);
+  }
+}
+
+/** @returns the names of the indexes that had to be built: one, or one for each partition. */
+async function build(store: OpenStore, name: string, config: CheckedConfig): Promise<string[]> {
+  const { m, efConstruction, tenant } = config;
   const { table } = store.options.layout;
-  const name = indexName(config.namespace, table, store.model.column);
+  const rows = tenant === undefined ? "" : ` where ${FIXED_COLUMNS.tenant} = ${quoteLiteral(tenant)}`;
   const opclass = operatorClass(store.options.metric, store.model.storageType, store.server.vector.schema);
-  await store.database.connection(async (session) => {
-    const existing = await findIndex(session, store, name);
-    if (existing === "valid") return;
-    if (existing === "invalid") await dropIndex(session, store, name);
-    try {
-      await session.execute({
-        name: "create-index",
-        sql: sql`create index concurrently ${raw(quoteIdentifier(name))} on ${store.table} using hnsw (${store.columns.embedding} ${raw(opclass)}) with (m = ${raw(String(m))}, ef_construction = ${raw(String(efConstruction))})`,
-      });
-      store.memory.forgetIndexes();
-    } catch (cause) {
-      // What is left of a failed build slows every write and serves no search.
-      if ((await findIndex(session, store, name).catch(() => "absent")) === "invalid") {
-        await dropIndex(session, store, name).catch(() => undefined);
-      }
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new IndexBuildError(
-        `The index ${JSON.stringify(name)} on ${JSON.stringify(table)} was not built: ${reason}`,
-        {
-          cause,
-        },
-      );
-    }
-  });
+  const using = sql`using hnsw (${store.columns.embedding} ${raw(opclass)}) with (m = ${raw(String(m))}, ef_construction = ${raw(String(efConstruction))})${raw(rows)}`;
+  if (store.partitioned) return createPartitionedIndex(store, name, using);
+  const index = { schema: store.schema, table, name, using };
+  const built = await store.database.connection((session) =>
+    withBuildMemory(session, store, m, () => ensureIndex(session, index)),
+  );
+  return built ? [name] : [];
 }
 
-/** The name of an HNSW index; a long one is cut and told apart by a hash of the whole. */
-export function indexName(namespace: string | undefined, table: string, column: string): string {
-  const full = `${namespace === undefined || namespace === "" ? "" : `${namespace}_`}${table}_${column}_hnsw_idx`;
-  if (Buffer.byteLength(full) <= 63) return full;
-  const hash = createHash("sha256").update(full).digest("hex").slice(0, 12);
-  let head = full;
-  while (Buffer.byteLength(head) > 63 - hash.length - 1) head = head.slice(0, -1);
-  return `${head.toWellFormed()}_${hash}`;
+/** The name of an HNSW index. */
+export function indexName(
+  namespace: string | undefined,
+  table: string,
+  column: string,
+  tenant: string | undefined,
+): string {
+  return derivedName(...(namespace ? [namespace] : []), table, column, ...(tenant ? [tenant] : []), "hnsw_idx");
 }
 
-function checkConfig(store: OpenStore, config: HnswConfig): { m: number; efConstruction: number } {
+interface CheckedConfig {
+  readonly m: number;
+  readonly efConstruction: number;
+  readonly tenant: string | undefined;
+  readonly targetRecall: number | undefined;
+}
+
+function checkConfig(store: OpenStore, config: HnswConfig): CheckedConfig {
   const { model, options } = store;
   const limit = MAX_DIMENSIONS[model.storageType];
   if (config.dimensions !== undefined && config.dimensions !== model.dimensions) {
@@ -104,35 +118,20 @@ function checkConfig(store: OpenStore, config: HnswConfig): { m: number; efConst
   if (efConstruction < 2 * m) {
     throw new ConfigurationError(`efConstruction is ${efConstruction}; it must be at least 2 * m = ${2 * m}.`);
   }
-  return { m, efConstruction };
-}
-
-async function findIndex(session: Session, store: OpenStore, name: string): Promise<"absent" | "valid" | "invalid"> {
-  const index = quoteQualified(store.schema, name);
-  const table = quoteQualified(store.schema, store.options.layout.table);
-  const { rows } = await session.execute({
-    name: "find-index",
-    sql: sql`
-      select coalesce(i.indrelid = to_regclass(${table}::text), false) as ours, i.indisvalid as valid,
-        (select p.pid from pg_stat_progress_create_index p where p.index_relid = c.oid limit 1) as builder
-      from pg_class c left join pg_index i on i.indexrelid = c.oid
-      where c.oid = to_regclass(${index}::text)`,
-  });
-  const row = rows[0] as { ours: boolean; valid: boolean; builder: number | null } | undefined;
-  if (row === undefined) return "absent";
-  if (!row.ours) {
-    throw new IndexBuildError(`The name ${index} belongs to another relation; set \`namespace\` to tell them apart.`);
+  const { targetRecall = DEFAULT_TARGET_RECALL, tenantId } = config;
+  if (targetRecall !== false && !(targetRecall > 0 && targetRecall <= 1)) {
+    throw new ConfigurationError(`targetRecall must be false or above 0 and at most 1, got ${targetRecall}.`);
   }
-  if (row.valid) return "valid";
-  if (row.builder !== null) {
-    throw new IndexBuildError(`The index ${index} is being built already, by backend ${row.builder}; wait for it.`);
+  if (tenantId !== undefined && options.layout.tenancy === "off") {
+    throw new ConfigurationError('tenantId needs tenancy: "rls"; leave it out for an index on all rows.');
   }
-  return "invalid";
-}
-
-async function dropIndex(session: Session, store: OpenStore, name: string): Promise<void> {
-  await session.execute({
-    name: "drop-index",
-    sql: sql`drop index concurrently if exists ${qualified(store.schema, name)}`,
-  });
+  if (tenantId !== undefined && store.partitioned) {
+    throw new ConfigurationError("The table is partitioned: give the tenant a partition with tenants.isolate instead.");
+  }
+  return {
+    m,
+    efConstruction,
+    tenant: tenantId === undefined ? undefined : toTenantId(tenantId),
+    targetRecall: targetRecall === false ? undefined : targetRecall,
+  };
 }

@@ -10,6 +10,7 @@ import { DimensionMismatchError, SchemaVersionError, TenantIsolationError, Unkno
 import { ensureSchema } from "../schema/ensure.js";
 import type { SchemaState, ServerInfo } from "../schema/inspect.js";
 import { FIXED_COLUMNS, type Layout, type Metric, type ModelVersion, type StorageType } from "../schema/layout.js";
+import type { PromotedColumns } from "./filter/index.js";
 import type { ResolvedOptions } from "./options.js";
 import { LexicalKeeper } from "./lexical/keeper.js";
 import { openLexical, type OpenLexical } from "./lexical/open.js";
@@ -20,11 +21,19 @@ export interface OpenStore {
   readonly database: Database;
   readonly options: ResolvedOptions;
   readonly server: ServerInfo & { vector: NonNullable<ServerInfo["vector"]> };
+  /** Whether the table is partitioned by tenant. */
+  readonly partitioned: boolean;
   /** The schema that the table was found in or made in. */
   readonly schema: string;
   readonly model: ModelVersion;
   readonly table: Sql;
-  readonly columns: { readonly id: Sql; readonly content: Sql; readonly metadata: Sql; readonly embedding: Sql };
+  readonly columns: {
+    readonly id: Sql;
+    readonly content: Sql;
+    readonly metadata: Sql;
+    readonly embedding: Sql;
+    readonly promoted: PromotedColumns;
+  };
   /** The role that calls switch to, because row-level security does not bind the connection's own. */
   readonly scopeRole: string | undefined;
   /** The lexical index, when the store has one. */
@@ -79,6 +88,7 @@ export async function openStore(
     database,
     options: { ...options, metric: metricOf(model, options) },
     server: { ...state.server, vector },
+    partitioned: state.chunks.partitioned,
     schema: state.schema,
     model,
     table: qualified(state.schema, layout.table),
@@ -87,6 +97,7 @@ export async function openStore(
       content: identifier(layout.columns.content),
       metadata: identifier(layout.columns.metadata),
       embedding: identifier(model.column),
+      promoted: new Map(state.promotedKeys.map(({ key, type, column }) => [key, { type, column: identifier(column) }])),
     },
     scopeRole: isolationRole(state, layout),
     lexical: openLexical(state, layout),

@@ -1,37 +1,47 @@
 import { createHash } from "node:crypto";
-import { compileFilter, type FilterNode } from "./filter/index.js";
+import { compileFilter, indexedPart, type FilterNode } from "./filter/index.js";
 import type { OpenStore, ScopedStore } from "./open.js";
-import type { VectorIndex } from "./search-memory.js";
+import type { TenantFacts, VectorIndex } from "./search-memory.js";
 import { chooseStrategy, type SearchStrategy } from "./search-strategy.js";
 import { coversTenant, findVectorIndexes, readTenantFacts, sampleShare } from "./table-facts.js";
+
+/** Candidates of an HNSW scan where nothing is known of the index's recall. */
+export const DEFAULT_EF_SEARCH = 100;
 
 export interface PlannedSearch {
   readonly k: number;
   readonly filter: FilterNode | undefined;
-  readonly efSearch: number;
+  readonly efSearch: number | undefined;
 }
 
 /** Decides how one search is done. Asks the database only for what is not remembered and may matter. */
 export async function planSearch(store: ScopedStore, search: PlannedSearch): Promise<SearchStrategy> {
-  const indexes = await vectorIndexes(store);
-  if (indexes.length === 0 || search.k === 0) return { kind: "exact" };
-  const { rows, relation } = await store.memory.tenant(store.tenant, () => readTenantFacts(store));
+  if (search.k === 0 || (await vectorIndexes(store)).length === 0) return { kind: "exact" };
+  const index = await findIndexOf(store);
+  const { rows } = await tenantFacts(store);
   const facts = {
     k: search.k,
-    efSearch: search.efSearch,
+    efSearch: search.efSearch ?? index?.efSearch ?? DEFAULT_EF_SEARCH,
     dimensions: store.model.dimensions,
     rows,
-    indexEntries: smallestIndex(store, indexes, relation),
+    // Estimated from its size; an index of one tenant's rows holds no others.
+    indexEntries: index && (index.predicate === null ? index.entries : Math.min(index.entries, rows)),
+    filtered: search.filter !== undefined,
   };
-  const unfiltered = chooseStrategy({ ...facts, matching: rows });
+  const unfiltered = chooseStrategy({ ...facts, filtered: false, matching: rows });
   // A filter only ever makes an index less worth while.
   if (search.filter === undefined || unfiltered.kind === "exact") return unfiltered;
-  return chooseStrategy({ ...facts, matching: rows * (await shareOf(store, search.filter)) });
+  const indexed = indexedPart(search.filter, store.columns.promoted);
+  return chooseStrategy({
+    ...facts,
+    matching: rows * (await shareOf(store, search.filter)),
+    rows: indexed === undefined ? rows : rows * (await shareOf(store, indexed)),
+  });
 }
 
 /** The vector indexes that searches of the store can use, as they were a minute ago at most. */
 export function vectorIndexes(store: OpenStore): Promise<VectorIndex[]> {
-  return store.memory.indexes(() => findVectorIndexes(store));
+  return store.memory.indexes(store.options.metric, () => findVectorIndexes(store));
 }
 
 function shareOf(store: ScopedStore, filter: FilterNode): Promise<number> {
@@ -42,14 +52,17 @@ function shareOf(store: ScopedStore, filter: FilterNode): Promise<number> {
   return store.memory.share(key, () => sampleShare(store, filter));
 }
 
-function smallestIndex(
-  store: ScopedStore,
-  indexes: readonly VectorIndex[],
-  relation: number | undefined,
-): number | undefined {
-  const sizes = indexes
-    .filter((index) => index.relation === relation)
-    .filter(({ predicate }) => coversTenant(predicate, store.tenant, store.options.collection))
-    .map(({ entries }) => entries);
-  return sizes.length === 0 ? undefined : Math.min(...sizes);
+/** The index that serves the tenant's searches: the smallest that covers its rows. */
+export async function findIndexOf(store: ScopedStore): Promise<VectorIndex | undefined> {
+  const { relation } = await tenantFacts(store);
+  let smallest: VectorIndex | undefined;
+  for (const index of await vectorIndexes(store)) {
+    const covers = index.relation === relation && coversTenant(index.predicate, store.tenant, store.options.collection);
+    if (covers && (smallest === undefined || index.entries < smallest.entries)) smallest = index;
+  }
+  return smallest;
+}
+
+function tenantFacts(store: ScopedStore): Promise<TenantFacts> {
+  return store.memory.tenant(store.tenant, () => readTenantFacts(store));
 }

@@ -11,17 +11,22 @@ import type pg from "pg";
 import { orAbort } from "../db/abort.js";
 import { Database } from "../db/database.js";
 import { quoteQualified } from "../db/identifiers.js";
+import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
 import { ConfigurationError, IngestError } from "../errors.js";
 import { addRows, checkVectorCount } from "./add-rows.js";
 import { BasePGVectorStore } from "./base-class.js";
+import { bulkLoad } from "./bulk-load/bulk-load.js";
+import { checkBulkLoad, type BulkLoadOptions, type BulkLoadResult, type BulkLoadSource } from "./bulk-load/options.js";
 import { getOrCreateCollection } from "./collections.js";
-import { decryptHits } from "./content-cipher.js";
+import { withCollectionMetric } from "./collection-metric.js";
+import { decryptHits, refuseContentFilter } from "./content-cipher.js";
 import { planDelete, type DeleteParams } from "./delete.js";
 import { LexicalIndex } from "./lexical/lexical-index.js";
 import { checkWords, searchByWords } from "./lexical/search-by-words.js";
 import { checkExpiry, expireStore, type ExpireOptions } from "./expire.js";
-import { combineFilters, parseFilter, type Filter } from "./filter/index.js";
+import { combineFilters, parseDocumentFilter, parseFilter, type Filter } from "./filter/index.js";
 import { getByIds, planGet, type GetParams, type StoredChunk } from "./get.js";
+import type { Metric } from "../schema/layout.js";
 import { createHnswIndex, type HnswConfig } from "./hnsw.js";
 import { checkMetric, operatorText } from "./metric.js";
 import { checkDimensions, openStore, scopeTo, type OpenStore, type ScopedStore } from "./open.js";
@@ -29,7 +34,7 @@ import { integer, resolveOptions, resolvePool, type PostgresVectorStoreArgs, typ
 import { PostgresRetriever, type PostgresRetrieverOptions } from "./retriever.js";
 import { toChunkRows } from "./rows.js";
 import { checkK, toSearchHit, type SearchHit, type SearchOptions } from "./search-hit.js";
-import { denseSearch, type DenseSearch } from "./search.js";
+import { denseSearch, type DenseHit, type DenseSearch } from "./search.js";
 import { StorePool } from "./store-pool.js";
 import { toTenantId } from "./tenant.js";
 import { TenantAdmin } from "./tenants/admin.js";
@@ -208,13 +213,25 @@ export class PostgresVectorStore extends BasePGVectorStore {
   }
 
   /**
+   * Stores any number of documents, with their vectors or to be embedded on the way, at the speed of COPY and in constant
+   * memory. Each batch is one transaction; ids that are there are overwritten, and of one that comes twice the last wins.
+   *
+   * @throws ConfigurationError before any I/O for options that cannot work.
+   * @throws IngestError with the number of the first row that cannot be stored, unless `onError` is `"skip"`.
+   */
+  async bulkLoad(source: BulkLoadSource, options: BulkLoadOptions = {}): Promise<BulkLoadResult> {
+    const plan = checkBulkLoad(source, options);
+    options.signal?.throwIfAborted();
+    return bulkLoad(await this.#scoped(), this.embeddings, source, plan, options);
+  }
+
+  /**
    * Deletes by exact ids, or by a filter that is combined with the store's own.
    *
    * @throws FilterError for an empty filter, which would delete everything.
    */
   override async delete(params: DeleteParams): Promise<void> {
-    const run = planDelete(params);
-    await run(await this.#scoped());
+    await this.#filtered(planDelete(params));
   }
 
   /**
@@ -226,7 +243,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
    */
   async expire(options: ExpireOptions): Promise<number> {
     const expiry = checkExpiry(options);
-    return expireStore(await this.#scoped(), expiry, options);
+    return this.#filtered((store) => expireStore(store, expiry, options));
   }
 
   /** The `k` best chunks for a text or a vector, best first. */
@@ -236,11 +253,14 @@ export class PostgresVectorStore extends BasePGVectorStore {
     const { signal } = options;
     signal?.throwIfAborted();
     const store = await orAbort(this.#scoped(), signal);
-    const embed = async (): Promise<readonly number[]> =>
-      typeof query === "string" ? orAbort(this.embeddings.embedQuery(query), signal) : query;
-    const { hits: byWords, vector } = await searchByWords(store, request, words, embed);
+    let embedded: Promise<readonly number[]> | undefined;
+    const embed = (): Promise<readonly number[]> =>
+      (embedded ??=
+        typeof query === "string" ? orAbort(this.embeddings.embedQuery(query), signal) : Promise.resolve(query));
+    const byWords = await this.#filtered((current) => searchByWords(current, request, words, embed), store);
     if (byWords !== undefined) return byWords;
-    const hits = await denseSearch(store, { ...request, vector: vector ?? (await embed()) });
+    const vector = await embed();
+    const hits = await this.#filtered((current) => denseSearch(current, { ...request, vector }), store);
     const plain = await orAbort(decryptHits(this.#options.contentCipher, store.tenant, hits), signal);
     return plain
       .map(toSearchHit)
@@ -300,8 +320,12 @@ export class PostgresVectorStore extends BasePGVectorStore {
     const words = checkWords(query, {}, this.#options);
     const store = await this.#scoped();
     const vector = await this.embeddings.embedQuery(query);
-    const { hits: byWords } = await searchByWords(store, request, words, () => Promise.resolve(vector));
-    const hits = byWords ?? (await denseSearch(store, { ...request, vector }));
+    const embed = (): Promise<readonly number[]> => Promise.resolve(vector);
+    const hits = await this.#filtered(
+      async (current): Promise<readonly (SearchHit | DenseHit)[]> =>
+        (await searchByWords(current, request, words, embed)) ?? denseSearch(current, { ...request, vector }),
+      store,
+    );
     const chosen = maximalMarginalRelevance(
       vector,
       hits.map((hit) => hit.embedding!),
@@ -314,8 +338,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** Stored rows by id and by filter, without a query. */
   async get(params: GetParams = {}): Promise<StoredChunk[]> {
-    const run = planGet(params, this.#options.contentCipher);
-    return run(await this.#scoped());
+    return this.#filtered(planGet(params, this.#options.contentCipher));
   }
 
   /** Documents by id, in the order asked; those that are not there are left out. */
@@ -411,6 +434,11 @@ export class PostgresVectorStore extends BasePGVectorStore {
     if (this.#ownsPool) await this.#database.end();
   }
 
+  /** The metric of this call's searches. */
+  protected async searchMetric(): Promise<Metric> {
+    return (await this.#scoped()).options.metric;
+  }
+
   async #ready(): Promise<this> {
     try {
       await this.#open();
@@ -431,7 +459,22 @@ export class PostgresVectorStore extends BasePGVectorStore {
   /** The open store in the scope of this call's tenant, which is asked for first: without one there is no I/O. */
   async #scoped(): Promise<ScopedStore> {
     const tenant = this.#options.tenant();
-    return scopeTo(await this.#open(), tenant);
+    return withCollectionMetric(scopeTo(await this.#open(), tenant));
+  }
+
+  /** Does `work`, once more if a promoted key that it filtered by has been demoted since the store was opened. */
+  async #filtered<T>(work: (store: ScopedStore) => Promise<T>, open?: ScopedStore): Promise<T> {
+    const store = open ?? (await this.#scoped());
+    return work(store).catch(async (error: unknown) => {
+      if (sqlstateOf(error) !== SQLSTATE.undefinedColumn || store.columns.promoted.size === 0) throw error;
+      this.#forget();
+      return work({ ...(await this.#scoped()), tenant: store.tenant, settings: store.settings });
+    });
+  }
+
+  #forget(): void {
+    this.#opening = undefined;
+    if (this.#parent !== undefined) this.#parent.#forget();
   }
 
   #start(options: ResolvedOptions): Promise<OpenStore> {
@@ -445,10 +488,11 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** The checked form of a search's options, without its query. */
   #searchRequest(options: SearchOptions): Omit<DenseSearch, "vector"> {
-    const { filter, efSearch, probes, timeoutMs } = this.#options;
+    const { filter, efSearch, probes, timeoutMs, contentCipher } = this.#options;
+    if (options.whereDocument !== undefined) refuseContentFilter(contentCipher);
     return {
       k: checkK(options.k ?? 4),
-      filter: combineFilters(filter, parseFilter(options.filter ?? {})),
+      filter: combineFilters(filter, parseFilter(options.filter ?? {}), parseDocumentFilter(options.whereDocument)),
       includeEmbeddings: options.includeEmbeddings ?? false,
       efSearch: integer("efSearch", options.efSearch, 1, 1_000) ?? efSearch,
       probes: integer("probes", options.probes, 1, 32_768) ?? probes,

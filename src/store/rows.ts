@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from "node:crypto";
+import { hash, randomUUID } from "node:crypto";
 import type { DocumentInterface } from "@langchain/core/documents";
 import { IngestError } from "../errors.js";
 
@@ -28,7 +28,8 @@ export function toChunkRows(documents: readonly DocumentInterface[], ids?: reado
   }
   const positions = new Map<string, number>();
   return documents.map((document, index) => {
-    const id = checkId(ids?.[index] ?? document.id ?? randomUUID(), index);
+    const row = toChunkRow(document, index, ids?.[index]);
+    const { id } = row;
     const earlier = positions.get(id);
     if (earlier !== undefined) {
       throw new IngestError(
@@ -37,8 +38,17 @@ export function toChunkRows(documents: readonly DocumentInterface[], ids?: reado
       );
     }
     positions.set(id, index);
-    return { id, ...toContent(document, index), metadata: toMetadata(document, index) };
+    return row;
   });
+}
+
+/** One document as a row; see {@link toChunkRows}. @param index names it in errors. */
+export function toChunkRow(document: DocumentInterface, index: number, id?: string): ChunkRow {
+  return {
+    id: checkId(id ?? document.id ?? randomUUID(), index),
+    ...toContent(document, index),
+    metadata: toMetadata(document, index),
+  };
 }
 
 /** An entry of a btree, in which an id stands beside its tenant and collection, has room for 2,704 bytes. */
@@ -79,7 +89,7 @@ function toContent(document: DocumentInterface, index: number): Pick<ChunkRow, "
 
 /** SHA-256 of the UTF-8 bytes of a content as it is stored. */
 export function hashContent(content: string): Uint8Array {
-  return createHash("sha256").update(content).digest();
+  return hash("sha256", content, "buffer");
 }
 
 function toMetadata(document: DocumentInterface, index: number): string {

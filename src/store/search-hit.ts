@@ -1,5 +1,5 @@
 import type { Document } from "@langchain/core/documents";
-import type { Filter } from "./filter/index.js";
+import type { DocumentFilter, Filter } from "./filter/index.js";
 import type { Fusion, FusionWeights } from "./fusion/fusion.js";
 import { integer, type SearchType } from "./options.js";
 import type { DenseHit } from "./search.js";
@@ -10,9 +10,11 @@ export interface SearchOptions {
   k?: number | undefined;
   /** Combined with the store's own filter. */
   filter?: Filter | undefined;
+  /** Filter on the text of the documents. */
+  whereDocument?: DocumentFilter | undefined;
   /** @defaultValue the store's */
   searchType?: SearchType | undefined;
-  /** Candidates of an HNSW scan, 1 to 1,000; raised to `k` when that is more. @defaultValue the store's, 100 */
+  /** Candidates of an HNSW scan, 1 to 1,000; raised to `k` when that is more. @defaultValue the store's */
   efSearch?: number;
   /** Lists that an IVFFlat scan visits. */
   probes?: number;
@@ -54,8 +56,9 @@ export interface SearchHit {
 
 /** A row found by vector as a search reports it; `index` counts from 0, best first. */
 export function toSearchHit(hit: DenseHit, index: number): SearchHit {
-  const { distance, similarity } = hit;
-  return { ...hit, score: similarity, dense: { rank: index + 1, distance } };
+  const { document, distance, similarity, embedding } = hit;
+  const dense = { rank: index + 1, distance };
+  return { document, score: similarity, similarity, distance, dense, ...(embedding !== undefined && { embedding }) };
 }
 
 /** @throws ConfigurationError unless `k` is a whole number that can be served. */

@@ -1,16 +1,25 @@
+import type { Metric } from "../schema/layout.js";
 import { ExpiringCache } from "./expiring-cache.js";
 
-/** A valid vector index that searches of the store can use. */
 /** So many rows in one call may make another way of searching the cheaper one. */
 const MANY_ROWS = 100;
 
+/** A valid vector index that searches of the store can use. */
 export interface VectorIndex {
+  readonly name: string;
   /** Oid of the table or partition that it is on. */
   readonly relation: number;
   /** Estimated from its size, which unlike statistics is never out of date. */
   readonly entries: number;
   /** Of a partial index, as Postgres prints it. */
   readonly predicate: string | null;
+  /** Candidates with which it was measured to reach its recall; see `index-note.ts`. */
+  readonly efSearch: number | undefined;
+}
+
+/** How a collection compares vectors; without a metric, as its table does. */
+export interface CollectionMetric {
+  readonly metric: Metric | undefined;
 }
 
 /** What searches need to know of one tenant. */
@@ -32,13 +41,32 @@ const SLOW_LIFE_MS = 30_000;
 export class SearchMemory {
   /** When searches next see whether an index is missing, in epoch milliseconds. */
   adviseAt = 0;
-  readonly #indexes = new ExpiringCache<VectorIndex[]>(1, INDEX_LIFE_MS);
+  readonly #indexes = new ExpiringCache<VectorIndex[]>(3, INDEX_LIFE_MS);
+  readonly #metrics = new ExpiringCache<CollectionMetric | undefined>(10_000, ROWS_LIFE_MS);
   readonly #tenants = new ExpiringCache<TenantFacts>(10_000, ROWS_LIFE_MS);
+  readonly #relations = new Map<Metric, string>();
   readonly #shares = new ExpiringCache<number>(2_000, ROWS_LIFE_MS);
 
-  /** The vector indexes that searches of the store can use. */
-  indexes(ask: () => Promise<VectorIndex[]>): Promise<VectorIndex[]> {
-    return this.#indexes.get("", ask);
+  /** The vector indexes that searches by a metric can use. */
+  indexes(metric: Metric, ask: () => Promise<VectorIndex[]>): Promise<VectorIndex[]> {
+    return this.#indexes.get(metric, async () => {
+      const indexes = await ask();
+      const relations = indexes.map(({ relation }) => relation).toSorted((a, b) => a - b);
+      // Partitions that come or go have taken rows of tenants with them.
+      if ((this.#relations.get(metric) ?? relations.join()) !== relations.join()) this.#tenants.clear();
+      this.#relations.set(metric, relations.join());
+      return indexes;
+    });
+  }
+
+  /** What the collection of the store says about its metric, once there is such a collection. */
+  async collectionMetric(
+    tenant: string,
+    ask: () => Promise<CollectionMetric | undefined>,
+  ): Promise<CollectionMetric | undefined> {
+    const found = await this.#metrics.get(tenant, ask);
+    if (found === undefined) this.#metrics.delete(tenant);
+    return found;
   }
 
   tenant(tenant: string, ask: () => Promise<TenantFacts>): Promise<TenantFacts> {
@@ -61,6 +89,12 @@ export class SearchMemory {
    */
   noteRows(tenant: string, count: number): void {
     if (count >= MANY_ROWS) this.#tenants.delete(tenant);
+  }
+
+  /** To be called when a tenant's rows have changed partitions. */
+  forgetPartitions(): void {
+    this.#indexes.clear();
+    this.#tenants.clear();
   }
 
   /** To be called when an index has been built or dropped. */

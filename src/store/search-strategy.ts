@@ -4,7 +4,7 @@ import type { Settings } from "../db/settings.js";
 export interface SearchFacts {
   readonly k: number;
   readonly dimensions: number;
-  /** Rows of the tenant in the collection. */
+  /** Rows that an exact search reads: the tenant's in the collection, or those that an index on a promoted key finds. */
   readonly rows: number;
   /** Those of them that the filter keeps. */
   readonly matching: number;
@@ -12,6 +12,8 @@ export interface SearchFacts {
   readonly indexEntries: number | undefined;
   /** The least number of candidates that the caller wants. */
   readonly efSearch: number;
+  /** Whether a filter, and not the tenant alone, decides which rows match. */
+  readonly filtered: boolean;
 }
 
 export type SearchStrategy =
@@ -24,6 +26,10 @@ export type SearchStrategy =
       readonly visits: number;
       /** Rows to take from the index, at least `k`; the nearest `k` of them are the result. */
       readonly fetch: number;
+      /** With fewer matching rows than this among the candidates the result is not to be trusted. */
+      readonly enough: number;
+      /** Whether the scan goes on until it has met `fetch` rows that match. */
+      readonly iterative: boolean;
     };
 
 export const MAX_EF_SEARCH = 1_000;
@@ -33,6 +39,11 @@ export const MAX_EF_SEARCH = 1_000;
  * one, recall@10 was 0.96 to 0.98; with about four, 1.0. See docs/decisions/0007-search-strategy.md.
  */
 const CANDIDATES_PER_HIT = 4;
+
+/** So many more for a filter, or half of the searches would come by fewer than is expected on average. */
+const FILTER_HEADROOM = 1.5;
+/** An exact search that would take longer, in microseconds, is no remedy for a filter's depleted neighbourhood. */
+const MAX_REMEDY = 200_000;
 
 /** Microseconds, measured on two cores; their ratios decide. See docs/decisions/0007-search-strategy.md. */
 const COST = {
@@ -50,23 +61,31 @@ const COST = {
 
 /**
  * Exact or by index, whichever is cheaper for a recall of at least 0.99. A search by index pays for all the rows that it
- * meets, other tenants' and those that the filter drops included; an exact one for all rows of its tenant.
+ * meets, other tenants' and those that the filter drops included; an exact one for all rows of its tenant, or for those
+ * that an index on a promoted key finds.
+ *
+ * Rows that a filter keeps may lie together, and far from the query. Its neighbourhood then holds few of them, and those
+ * that a scan meets further out are not the nearest. So a scan with a filter looks once, and has to meet enough.
  */
 export function chooseStrategy(facts: SearchFacts): SearchStrategy {
-  const { k, dimensions, rows, matching, indexEntries, efSearch } = facts;
+  const { k, dimensions, rows, matching, indexEntries, efSearch, filtered } = facts;
   if (indexEntries === undefined || matching === 0 || k === 0) return { kind: "exact" };
   const exactCost = rows * COST.row + matching * (COST.distance + dimensions * COST.distancePerDimension);
   const share = Math.min(1, matching / Math.max(1, indexEntries));
-  const wanted = Math.ceil((CANDIDATES_PER_HIT * k) / share);
+  const wanted = Math.ceil(((filtered ? FILTER_HEADROOM : 1) * CANDIDATES_PER_HIT * k) / share);
   const visits = Math.max(efSearch, wanted, k);
   const indexCost = COST.scan + visits * (COST.visit + dimensions * COST.visitPerDimension);
   if (exactCost <= indexCost) return { kind: "exact" };
+  const inOnePass = visits <= MAX_EF_SEARCH;
+  const checked = filtered && exactCost <= MAX_REMEDY;
   return {
     kind: "index",
     efSearch: Math.min(MAX_EF_SEARCH, visits),
     visits,
     // One pass cannot hold all candidates: asking for more rows makes the scan go on until it has met them.
-    fetch: visits > MAX_EF_SEARCH ? CANDIDATES_PER_HIT * k : k,
+    fetch: checked || !inOnePass ? CANDIDATES_PER_HIT * k : k,
+    enough: checked ? CANDIDATES_PER_HIT * k : k,
+    iterative: !inOnePass || (share < 1 && !checked),
   };
 }
 
@@ -79,21 +98,22 @@ export function strategySettings(
     // Bitmap and sequential scans stay possible; a vector index can serve neither.
     return { enable_indexscan: "off" };
   }
-  const { efSearch, visits } = strategy;
+  const { efSearch, visits, enough, fetch } = strategy;
+  const iterative = options.iterative && strategy.iterative;
   return {
     // Before version 18 a discouraged sort counts as a huge cost, which would start the JIT compiler.
     enable_sort: "off",
     jit: "off",
     "hnsw.ef_search": String(efSearch),
     ...(options.probes !== undefined && { "ivfflat.probes": String(options.probes) }),
-    ...(options.iterative && {
+    ...(iterative && {
       "hnsw.iterative_scan": "relaxed_order",
       "ivfflat.iterative_scan": "relaxed_order",
     }),
-    ...(options.iterative &&
+    ...(iterative &&
       visits > MAX_EF_SEARCH && {
-        // When the estimate was wrong by more than this, an exact search is the cheaper way on.
-        "hnsw.max_scan_tuples": String(4 * visits),
+        // When the estimate was wrong by more than this, an exact search is the cheaper way on, or the only sound one.
+        "hnsw.max_scan_tuples": String(enough === fetch ? visits : 4 * visits),
         "hnsw.scan_mem_multiplier": String(Math.min(64, Math.ceil(visits / MAX_EF_SEARCH) * 2)),
       }),
   };

@@ -19,7 +19,8 @@ export interface DenseSearch {
   /** Combined with the store's own filter by the caller. */
   readonly filter: FilterNode | undefined;
   readonly includeEmbeddings: boolean;
-  readonly efSearch: number;
+  /** At least so many candidates; when it is not said, as many as the index is known to need. */
+  readonly efSearch: number | undefined;
   readonly probes: number | undefined;
   readonly timeoutMs: number | undefined;
   readonly signal: AbortSignal | undefined;
@@ -41,59 +42,88 @@ const ITERATIVE_SCAN_VERSION = [0, 8] as const;
 
 /**
  * The `k` rows nearest to a vector, nearest first. One statement, one round trip, exact or by index as the tenant's size
- * and the filter make it cheaper; when an index scan comes back short, because a filter removed what it had found, an
- * exact search in the same call makes up for it.
+ * and the filter make it cheaper; when an index scan met too few rows to be trusted, an exact search in the same call
+ * makes up for it.
  */
 export async function denseSearch(store: ScopedStore, search: DenseSearch): Promise<DenseHit[]> {
-  return searchByVector(store, search, {
-    statement: (nearest) => ({ name: "search", sql: nearest }),
-    read: (rows) => rows.map((row) => toHit(row as unknown as SearchRow, store)),
-    found: (hits) => hits.length,
-  });
+  return searchByVector(store, search, justNearest(store));
 }
 
 /** A statement around the rows nearest to a vector, and how its reply is read. */
 export interface VectorStatement<T> {
-  readonly statement: (nearest: Sql) => Statement;
-  readonly read: (rows: Record<string, unknown>[]) => T;
-  /** How many rows came by vector; fewer than `k` from an index make the search run again without it. */
-  readonly found: (result: T) => number;
+  /** `counted` says that the nearest rows come with `met`, how many the scan met. */
+  readonly statement: (nearest: Sql, counted: boolean) => Statement;
+  /** The result, and `met`: that of the rows, else how many came by vector. */
+  readonly read: (rows: Record<string, unknown>[]) => { readonly result: T; readonly met: number };
 }
 
 /** Runs a statement around the rows nearest to a vector as {@link denseSearch} does. */
 export async function searchByVector<T>(
   store: ScopedStore,
   search: DenseSearch,
-  { statement, read, found }: VectorStatement<T>,
+  around: VectorStatement<T>,
 ): Promise<T> {
   checkVector(search.vector, store.model, store.options.metric, () => "The query vector");
-  const { signal } = search;
   const started = performance.now();
-  const scan = { probes: search.probes, iterative: hasIterativeScan(store.server.vector.version) };
-  const run = async (strategy: SearchStrategy): Promise<T> => {
-    const elapsed = Math.floor(performance.now() - started);
-    const timeoutMs = search.timeoutMs === undefined ? undefined : Math.max(1, search.timeoutMs - elapsed);
-    const settings = { ...store.settings, ...strategySettings(strategy, scan) };
-    const { rows } = await store.database
-      .execute(statement(searchSql(store, search, strategy)), {
-        settings,
-        signal,
-        timeoutMs,
-        prepare: true,
-      })
-      .catch((error: unknown) => {
-        throw regexFilterError(error, search.filter) ?? error;
-      });
-    return read(rows);
-  };
-  const strategy = await orAbort(planSearch(store, search), signal);
+  const strategy = await orAbort(planSearch(store, search), search.signal);
   const begun = performance.now();
-  const result = await run(strategy);
+  const found = await runVectorStatement(store, search, strategy, around, started);
   if (strategy.kind === "exact") store.memory.noteTime(store.tenant, performance.now() - begun);
   // Advice must not cost the caller the rows that are already here.
   await adviseIndex(store).catch(() => undefined);
-  if (found(result) >= search.k || strategy.kind === "exact") return result;
-  return run({ kind: "exact" });
+  if (strategy.kind === "exact" || found.met >= strategy.enough) return found.result;
+  return (await runVectorStatement(store, search, { kind: "exact" }, around, started)).result;
+}
+
+/** One search in a given way: the hits, and how many rows the scan met. */
+export async function runSearch(
+  store: ScopedStore,
+  search: DenseSearch,
+  strategy: SearchStrategy,
+): Promise<{ readonly hits: DenseHit[]; readonly met: number }> {
+  const { result, met } = await runVectorStatement(store, search, strategy, justNearest(store), performance.now());
+  return { hits: result, met };
+}
+
+function justNearest(store: ScopedStore): VectorStatement<DenseHit[]> {
+  return {
+    statement: (nearest) => ({ name: "search", sql: nearest }),
+    read: (rows) => {
+      const found = rows as unknown as SearchRow[];
+      return { result: found.map((row) => toHit(row, store)), met: found[0]?.met ?? found.length };
+    },
+  };
+}
+
+/** @param started when the call began, by `performance.now()`: `timeoutMs` is for all of it. */
+async function runVectorStatement<T>(
+  store: ScopedStore,
+  search: DenseSearch,
+  strategy: SearchStrategy,
+  { statement, read }: VectorStatement<T>,
+  started: number,
+): Promise<{ readonly result: T; readonly met: number }> {
+  const scan = { probes: search.probes, iterative: hasIterativeScan(store.server.vector.version) };
+  const elapsed = Math.floor(performance.now() - started);
+  const timeoutMs = search.timeoutMs === undefined ? undefined : Math.max(1, search.timeoutMs - elapsed);
+  const settings = { ...store.settings, ...strategySettings(strategy, scan) };
+  const counted = isCounted(search, strategy);
+  const { rows } = await store.database
+    .execute(statement(searchSql(store, search, strategy), counted), {
+      settings,
+      signal: search.signal,
+      timeoutMs,
+      prepare: true,
+    })
+    .catch((error: unknown) => {
+      throw regexFilterError(error, search.filter) ?? error;
+    });
+  return read(rows);
+}
+
+/** Whether the rows have to say how many the scan met, since more of them had to be met than are returned. */
+function isCounted(search: DenseSearch, strategy: SearchStrategy): boolean {
+  return strategy.kind === "index" && strategy.enough > search.k;
 }
 
 /** The distance of the current row to a vector, as an expression. */
@@ -105,19 +135,23 @@ export function distanceTo(store: ScopedStore, vector: readonly number[]): Sql {
 function searchSql(store: ScopedStore, search: DenseSearch, strategy: SearchStrategy): Sql {
   const { id, content, metadata } = store.columns;
   const distance = distanceTo(store, search.vector);
+  // Version 18 forgets over a single partition that its index was discouraged; this order no index can serve anyway.
+  const measured = store.partitioned && strategy.kind === "exact" ? sql`(${distance}) + 0` : distance;
   const filter = search.filter === undefined ? empty : sql` and ${compileFilter(search.filter, store.columns)}`;
+  const counted = isCounted(search, strategy);
   // The order must be the bare distance, or no index can serve it; by name, so that the vector travels once. A relaxed
   // scan is sorted again outside, and rows without a direction (NaN) are dropped there, where they cannot change the plan.
   return sql`
     with nearest as materialized (
       select ${id} as id, ${content} as content, ${metadata} as metadata,
-        ${search.includeEmbeddings ? sql`${embeddingAsText(store)} as embedding,` : empty} ${distance} as distance
+        ${search.includeEmbeddings ? sql`${embeddingAsText(store)} as embedding,` : empty} ${measured} as distance
       from ${store.table}
       where ${scope(store)}${filter}
       order by distance
       limit ${strategy.kind === "exact" ? search.k : strategy.fetch}::int8
     )
-    select * from nearest where distance <> 'NaN' order by distance, id limit ${search.k}::int8`;
+    select *${counted ? sql`, (count(*) over ())::int4 as met` : empty}
+    from nearest where distance <> 'NaN' order by distance, id limit ${search.k}::int8`;
 }
 
 /** The embedding in pgvector's binary form, as base64: half the bytes of its text form and no numbers to parse. */
@@ -140,13 +174,14 @@ interface SearchRow {
   metadata: Record<string, unknown>;
   embedding?: string;
   distance: number;
+  met?: number;
 }
 
 function toHit(row: SearchRow, store: ScopedStore): DenseHit {
-  return {
-    document: new Document({ id: row.id, pageContent: row.content, metadata: row.metadata }),
-    distance: row.distance,
-    similarity: similarityOf(row.distance, store.options.metric),
-    ...(row.embedding !== undefined && { embedding: decodeVector(row.embedding) }),
-  };
+  const { id, content, metadata, embedding, distance } = row;
+  const document = new Document({ id, pageContent: content, metadata });
+  const similarity = similarityOf(distance, store.options.metric);
+  return embedding === undefined
+    ? { document, distance, similarity }
+    : { document, distance, similarity, embedding: decodeVector(embedding) };
 }

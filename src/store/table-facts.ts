@@ -1,6 +1,7 @@
-import sql, { type Sql } from "sql-template-tag";
+import sql, { join, type Sql } from "sql-template-tag";
 import { quoteLiteral, quoteQualified } from "../db/identifiers.js";
 import { compileFilter, type FilterNode } from "./filter/index.js";
+import { parseIndexNote } from "./index-note.js";
 import { operatorClassName } from "./metric.js";
 import { scope, type OpenStore, type ScopedStore } from "./open.js";
 import type { TenantFacts, VectorIndex } from "./search-memory.js";
@@ -12,8 +13,9 @@ export async function findVectorIndexes(store: OpenStore): Promise<VectorIndex[]
   const { rows } = await store.database.execute({
     name: "find-vector-indexes",
     sql: sql`
-      select i.indrelid::int8::float8 as relation, pg_get_expr(i.indpred, i.indrelid) as predicate,
-        pg_relation_size(i.indexrelid)::float8 as bytes, current_setting('block_size')::float8 as page
+      select i.indrelid::int8::float8 as relation, c.relname::text as name, pg_get_expr(i.indpred, i.indrelid) as predicate,
+        pg_relation_size(i.indexrelid)::float8 as bytes, current_setting('block_size')::float8 as page,
+        obj_description(i.indexrelid, 'pg_class') as note
       from pg_index i
       join pg_class c on c.oid = i.indexrelid and c.relkind = 'i'
       join pg_am a on a.oid = c.relam and a.amname in ('hnsw', 'ivfflat')
@@ -24,18 +26,22 @@ export async function findVectorIndexes(store: OpenStore): Promise<VectorIndex[]
         and (i.indrelid = to_regclass(${table}::text)
           or i.indrelid in (select relid from pg_partition_tree(to_regclass(${table}::text))))`,
   });
-  return (rows as unknown as IndexRow[]).map(({ relation, predicate, bytes, page }) => ({
+  return (rows as unknown as IndexRow[]).map(({ relation, name, predicate, bytes, page, note }) => ({
     relation,
+    name,
     predicate,
+    efSearch: parseIndexNote(note)?.efSearch,
     entries: Math.ceil((bytes / page) * entriesPerPage(page, model)),
   }));
 }
 
 interface IndexRow {
   relation: number;
+  name: string;
   predicate: string | null;
   bytes: number;
   page: number;
+  note: string | null;
 }
 
 /** An HNSW entry is its vector and, at `m` 16, about 300 bytes of neighbours and headers; a page holds whole ones. */
@@ -71,8 +77,9 @@ const SAMPLE_ROWS = 1_000;
 
 /** Share of the tenant's rows that a filter keeps, 0 to 1, among the first thousand that come. */
 export async function sampleShare(store: ScopedStore, filter: FilterNode): Promise<number> {
-  const { content, metadata } = store.columns;
-  const sample: Sql = sql`select ${content}, ${metadata} from ${store.table} where ${scope(store)} limit ${SAMPLE_ROWS}::int8`;
+  const { content, metadata, promoted } = store.columns;
+  const read = [content, metadata, ...[...promoted.values()].map(({ column }) => column)];
+  const sample: Sql = sql`select ${join(read)} from ${store.table} where ${scope(store)} limit ${SAMPLE_ROWS}::int8`;
   const condition = compileFilter(filter, store.columns);
   const row = await first(
     store,

@@ -21,21 +21,25 @@ export interface EmbeddedRow extends ChunkRow {
  */
 export async function upsertChunks(store: ScopedStore, rows: readonly EmbeddedRow[]): Promise<void> {
   const sorted = [...rows].sort((a, b) => (a.id < b.id ? -1 : 1));
-  const upsert = async (session: Session): Promise<void> => {
-    await ensureCollection(store, session);
-    for (let start = 0; start < sorted.length; start += store.options.chunkSize) {
-      await upsertBatch(store, session, sorted.slice(start, start + store.options.chunkSize));
-    }
-  };
-  await store.database.transaction(store.settings, upsert).catch(async (error: unknown) => {
-    throw await explainRefusal(store, error);
-  });
+  await store.database
+    .transaction(store.settings, (session) => writeChunks(store, session, sorted))
+    .catch(async (error: unknown) => {
+      throw await explainRefusal(store, error);
+    });
   store.memory.noteRows(store.tenant, rows.length);
   store.keeper.noteRows(store, rows.length);
 }
 
+/** Writes rows, sorted by id, in statements of at most `chunkSize`. */
+export async function writeChunks(store: ScopedStore, session: Session, rows: readonly EmbeddedRow[]): Promise<void> {
+  await ensureCollection(store, session);
+  for (let start = 0; start < rows.length; start += store.options.chunkSize) {
+    await upsertBatch(store, session, rows.slice(start, start + store.options.chunkSize));
+  }
+}
+
 /** Lists the tenant among those of the store, in the same statement as its rows. */
-function registerTenant(store: ScopedStore): Sql {
+export function registerTenant(store: ScopedStore): Sql {
   if (store.options.layout.tenancy === "off") return empty;
   return sql`
     with registered as (
@@ -45,8 +49,30 @@ function registerTenant(store: ScopedStore): Sql {
     )`;
 }
 
-async function upsertBatch(store: ScopedStore, session: Session, rows: readonly EmbeddedRow[]): Promise<void> {
+/** What the metadata of a row that is there becomes. */
+function metadataOnConflict(store: ScopedStore): Sql {
+  const { metadata } = store.columns;
+  if (store.options.metadataOnUpsert === "replace") return sql`excluded.${metadata}`;
+  return sql`(${store.table}.${metadata} || excluded.${metadata}) - array(
+          select key from jsonb_each(excluded.${metadata}) where value = 'null'
+        )`;
+}
+
+/** @param rows a query of tenant, collection, id, content, metadata, content hash and embedding. */
+export function upsertSql(store: ScopedStore, registered: Sql, rows: Sql): Sql {
   const { id, content, metadata, embedding } = store.columns;
+  return sql`
+    ${registered}
+    insert into ${store.table} (tenant_id, collection, ${id}, ${content}, ${metadata}, content_hash, ${embedding})
+    ${rows}
+    on conflict (tenant_id, collection, ${id}) do update set
+      ${content} = excluded.${content},
+      ${metadata} = ${metadataOnConflict(store)},
+      content_hash = excluded.content_hash,
+      ${embedding} = excluded.${embedding}`;
+}
+
+async function upsertBatch(store: ScopedStore, session: Session, rows: readonly EmbeddedRow[]): Promise<void> {
   const { schema, oid } = store.server.vector;
   const texts = (pick: (row: EmbeddedRow) => string): TextArrayParameter => new TextArrayParameter(rows.map(pick));
   const hashes = new BytesArrayParameter(rows.map((row) => row.contentHash));
@@ -54,24 +80,15 @@ async function upsertBatch(store: ScopedStore, session: Session, rows: readonly 
     rows.map((row) => row.vector),
     oid,
   );
-  await session.execute({
-    name: "upsert",
-    sql: sql`
-      ${registerTenant(store)}
-      insert into ${store.table} (tenant_id, collection, ${id}, ${content}, ${metadata}, content_hash, ${embedding})
-      select ${store.tenant}::text, ${store.options.collection}::text,
-        row.id, row.content, row.metadata::jsonb, row.hash, ${asEmbedding(store, sql`row.vector`)}
-      from unnest(
-        ${texts((row) => row.id)}::text[],
-        ${texts((row) => row.content)}::text[],
-        ${texts((row) => row.metadata)}::text[],
-        ${hashes}::bytea[],
-        ${vectors}::${raw(quoteQualified(schema, "vector"))}[]
-      ) as row (id, content, metadata, hash, vector)
-      on conflict (tenant_id, collection, ${id}) do update set
-        ${content} = excluded.${content},
-        ${metadata} = excluded.${metadata},
-        content_hash = excluded.content_hash,
-        ${embedding} = excluded.${embedding}`,
-  });
+  const unnested = sql`
+    select ${store.tenant}::text, ${store.options.collection}::text,
+      row.id, row.content, row.metadata::jsonb, row.hash, ${asEmbedding(store, sql`row.vector`)}
+    from unnest(
+      ${texts((row) => row.id)}::text[],
+      ${texts((row) => row.content)}::text[],
+      ${texts((row) => row.metadata)}::text[],
+      ${hashes}::bytea[],
+      ${vectors}::${raw(quoteQualified(schema, "vector"))}[]
+    ) as row (id, content, metadata, hash, vector)`;
+  await session.execute({ name: "upsert", sql: upsertSql(store, registerTenant(store), unnested) });
 }

@@ -31,6 +31,7 @@ export function checkVector(
     );
   }
   const half = storageType === "halfvec";
+  if (isOrdinary(vector, half)) return;
   let squares = 0;
   for (let i = 0; i < dimensions; i += 1) {
     const value = vector[i] as unknown;
@@ -50,4 +51,23 @@ export function checkVector(
         'Leave the document out, or use distanceStrategy "euclidean" or "innerProduct".',
     );
   }
+}
+
+/** Sums of squares within which nothing can vanish or overflow, whatever the type, the metric and the dimensions. */
+const ORDINARY = { vector: [1e-30, 1e30], half: [1e-6, 4e9] } as const;
+
+/** Whether a vector passes every check, found out at a fraction of their cost; `false` for one that needs a closer look. */
+function isOrdinary(vector: ArrayLike<number>, half: boolean): boolean {
+  let squares = 0;
+  if (vector instanceof Float32Array) {
+    for (let i = 0; i < vector.length; i += 1) squares += vector[i]! * vector[i]!;
+  } else {
+    for (let i = 0; i < vector.length; i += 1) {
+      const value: unknown = vector[i];
+      if (typeof value !== "number") return false;
+      squares += value * value;
+    }
+  }
+  const [least, most] = half ? ORDINARY.half : ORDINARY.vector;
+  return squares > least && squares < most;
 }

@@ -128,6 +128,7 @@ const operators = fc.letrec<{ operators: unknown }>((tie) => ({
     ...same(["$eq", "$ne", "neq"], operand),
     ...same(["in", "$in", "notIn", "$nin", "arrayContains"], list),
     ...same(["lt", "$lt", "lte", "$lte", "gt", "$gt", "gte", "$gte"], bound),
+    ...same(["$contains", "$not_contains"], scalar),
     ...same(["$like", "$ilike"], pattern),
     $between: fc.oneof(numericPair, textPair),
     $exists: fc.boolean(),

@@ -123,4 +123,36 @@ describeServer("the verb tenants", () => {
       expect(out).toMatch(new RegExp(`^ {2}${verb}\\b`, "m"));
     }
   });
+
+  test("isolate and merge", async () => {
+    expect((await run("isolate", "acme")).err.join()).toContain("init --partitioned");
+    const parted = `${table}_parted`;
+    const at = (...args: string[]): string[] => [...args, "--table", parted];
+    const init = await folder.run(at("init", "--tenancy", "rls", "--partitioned"), options());
+    expect(init).toMatchObject({ code: 0 });
+    const plain = ["init", "--tenancy", "rls", "--table", `${table}_plain`];
+    expect(await folder.run(plain, options())).toMatchObject({ code: 0 });
+    const late = await folder.run([...plain, "--partitioned"], options());
+    expect(late.err.join()).toContain("not partitioned, which is decided when a table is made");
+    const client = await pool.connect();
+    await client.query("begin; set local app.current_tenant = 'acme'");
+    await client.query(
+      `insert into ${parted} (tenant_id, collection, id, text, content_hash, embedding) select 'acme', '', n::text, 'x', '', array_fill(0.5::float4, array[d]) from (select dimensions as d from langchain_pgvector_models where store = '${parted}') m, generate_series(1, 10) n`,
+    );
+    await client.query(`insert into langchain_pgvector_tenants (tenant_id, store) values ('acme', $1)`, [parted]);
+    await client.query("commit");
+    client.release();
+
+    const { out } = await folder.run(at("tenants", "isolate", "acme", "--plan"), options());
+    expect(out).toMatch(/^-- 10 rows, 0\.0 MiB to copy\n-- begin-move\ncreate table /);
+    expect(out).toContain("attach partition");
+    const moved = await folder.run(at("tenants", "isolate", "acme"), options());
+    expect(moved.out).toMatch(
+      /^moved 10 rows to \w+; writes of the tenant waited for \d+ ms, everything for \d+ ms\n$/,
+    );
+    expect(moved.err.join("\n")).toContain("switching to the copy");
+    expect((await folder.run(at("tenants", "isolate", "acme"), options())).out).toMatch(/^the tenant is in .* already/);
+    expect((await folder.run(at("tenants", "merge", "acme", "--plan"), options())).out).toContain("default;");
+    expect(await folder.json(at("tenants", "merge", "acme"), options())).toMatchObject({ moved: true, rows: 10 });
+  });
 });

@@ -321,6 +321,24 @@ describeServer("the schema of a store", () => {
       langchain_chunks_collections: CHECK ((tenant_id <> ''::text))
       langchain_chunks_collections: PRIMARY KEY (tenant_id, name)
       langchain_chunks_collections: CREATE UNIQUE INDEX langchain_chunks_collections_pkey ON public.langchain_chunks_collections USING btree (tenant_id, name)
+      langchain_chunks_loads: tenant_id text not null
+      langchain_chunks_loads: collection text not null
+      langchain_chunks_loads: name text not null
+      langchain_chunks_loads: rows_done bigint not null
+      langchain_chunks_loads: last_row bytea
+      langchain_chunks_loads: updated_at timestamp with time zone not null default now()
+      langchain_chunks_loads: CHECK ((rows_done >= 0))
+      langchain_chunks_loads: CHECK ((tenant_id <> ''::text))
+      langchain_chunks_loads: PRIMARY KEY (tenant_id, collection, name)
+      langchain_chunks_loads: CREATE UNIQUE INDEX langchain_chunks_loads_pkey ON public.langchain_chunks_loads USING btree (tenant_id, collection, name)
+      langchain_pgvector_maintenance: store text not null
+      langchain_pgvector_maintenance: kind text not null
+      langchain_pgvector_maintenance: name text not null
+      langchain_pgvector_maintenance: definition text not null
+      langchain_pgvector_maintenance: touched_at timestamp with time zone not null default now()
+      langchain_pgvector_maintenance: CHECK ((kind = ANY (ARRAY['index'::text, 'autovacuum'::text])))
+      langchain_pgvector_maintenance: PRIMARY KEY (store, kind, name)
+      langchain_pgvector_maintenance: CREATE UNIQUE INDEX langchain_pgvector_maintenance_pkey ON public.langchain_pgvector_maintenance USING btree (store, kind, name)
       langchain_pgvector_models: store text not null
       langchain_pgvector_models: version integer not null
       langchain_pgvector_models: column_name text not null

@@ -141,6 +141,15 @@ describeServer("PostgresVectorStore", () => {
         );
       },
 
+      async promotedKeys() {
+        const store = await filled({ promotedKeys: { color: "text" } });
+        expect(await columnTypes(store)).toMatchObject({ promoted_color: "text" });
+        const bad = { color: "string" } as never;
+        expect((await errorOf(open({ promotedKeys: bad }))).message).toMatch(
+          /"string"; use "text", "number", "boolean"/,
+        );
+      },
+
       async collectionName() {
         const tableName = newTable();
         const [one, other] = [
@@ -264,6 +273,20 @@ describeServer("PostgresVectorStore", () => {
         expect((await errorOf(open({ chunkSize: 0 }))).message).toMatch(/chunkSize must be a whole number from 1/);
       },
 
+      async metadataOnUpsert() {
+        const again = { id: "again", pageContent: "again", metadata: { a: 2, gone: null, c: 3 } };
+        for (const [metadataOnUpsert, metadata] of [
+          ["replace", { a: 2, gone: null, c: 3 }],
+          ["merge", { a: 2, b: { nested: null }, c: 3 }],
+        ] as const) {
+          const store = await open({ metadataOnUpsert });
+          const first = { ...again, metadata: { a: 1, b: { nested: null }, gone: "soon" } };
+          for (const document of [first, again]) await store.addDocuments([document]);
+          expect((await store.getByIds(["again"]))[0]!.metadata).toEqual(metadata);
+        }
+        expect((await errorOf(open({ metadataOnUpsert: "keep" as "merge" }))).message).toMatch(/"replace" or "merge"/);
+      },
+
       async ids() {
         const config = { pool, ...testSchema(), tableName: newTable(), ids: ["x", "y", "z"] };
         const store = await PostgresVectorStore.fromDocuments(documents, embeddings, config);
@@ -373,7 +396,7 @@ describeServer("PostgresVectorStore", () => {
         };
         const store = await filled({ pool: recording, efSearch: 177 });
         await fillUp(store);
-        await store.createHnswIndex();
+        await store.createHnswIndex({ targetRecall: false });
         expect([await sent(store, 3), await sent(store, 3, 155), await sent(store, 50)]).toEqual(["177", "155", "200"]);
         expect(await sent(await open({ pool: recording, tableName: store.tableName }), 3)).toBe("100");
         expect((await errorOf(open({ efSearch: 1_001 }))).name).toBe("ConfigurationError");
@@ -418,6 +441,24 @@ describeServer("PostgresVectorStore", () => {
         expect((await errorOf(open({ tenancy: "on" as never }))).name).toBe("ConfigurationError");
         const store = await open({ tenancy: "rls", tableName: newTable() });
         expect((await errorOf(store.similaritySearch("red"))).name).toBe("MissingTenantError");
+      },
+
+      async partitions() {
+        expect((await errorOf(open({ partitions: "by-tenant" }))).name).toBe("ConfigurationError");
+        expect((await errorOf(open({ tenancy: "rls", partitions: "by-hash" as never }))).message).toMatch(/by-hash/);
+        const tableName = newTable();
+        const store = await open({ tenancy: "rls", tenantId: "acme", partitions: "by-tenant", tableName });
+        await store.addDocuments(documents);
+        expect(await rows("select tableoid::regclass::text as t from " + tableName + " limit 1")).toEqual([
+          { t: `${tableName}_default` },
+        ]);
+        expect(await (await open({ tenancy: "rls", tenantId: "acme", tableName })).get()).toHaveLength(3);
+        const other = await errorOf(open({ tenancy: "rls", partitions: "none", tableName }));
+        expect(other.message).toMatch(/is partitioned by tenant.*leave the option out/);
+        const plain = newTable();
+        await open({ tenancy: "rls", tableName: plain });
+        const late = await errorOf(open({ tenancy: "rls", partitions: "by-tenant", tableName: plain }));
+        expect(late.message).toMatch(/is not partitioned, which is decided when a table is made/);
       },
 
       async tenantId() {

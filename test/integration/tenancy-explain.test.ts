@@ -31,7 +31,7 @@ describeServer("plans under row-level security", () => {
     };
     await fill("large", LARGE);
     for (let index = 0; index < 40; index += 1) await fill(`small-${index}`, SMALL);
-    await owner.createHnswIndex({ m: 4, efConstruction: 16 });
+    await owner.createHnswIndex({ m: 4, efConstruction: 16, targetRecall: false });
     await ownerPool.query("analyze plans");
     pool = database.newPool({ connectionString: database.appUrl });
     recorded = recordQueries(pool);

@@ -36,6 +36,20 @@ const CASES: readonly Case[] = [
   { code: "policy-missing", fault: "drop policy langchain_pgvector_tenant on {r}", name: "registry" },
   { code: "policy-changed", fault: "alter policy langchain_pgvector_tenant on {t} using (true)" },
   {
+    code: "promoted-key-without-index",
+    severity: "warning",
+    fault: "drop index {t}_promoted_year_idx",
+    object: "promoted_year",
+  },
+  {
+    code: "promoted-key-without-index",
+    severity: "warning",
+    fault: "drop index {t}_promoted_year_idx; create index other_idx on {t} (promoted_year, tenant_id)",
+    object: "promoted_year",
+    name: "led by another column",
+    tidy: "drop index other_idx",
+  },
+  {
     code: "policy-changed",
     fault: `alter policy langchain_pgvector_tenant on {t} with check (${TENANT} or collection = 'open')`,
     name: "with check",
@@ -230,6 +244,7 @@ describeServer("the tenancy linter", () => {
       collectionName: "docs",
       appRole: app,
       tenancy: "rls",
+      promotedKeys: { year: "number" },
     } as const;
     const store = await PostgresVectorStore.initialize(new OfflineEmbeddings({ dimensions: 16 }), args);
     await store.forTenant("acme").addDocuments([{ id: "1", pageContent: "one", metadata: {} }]);
@@ -345,6 +360,6 @@ describe("the findings of the tenancy linter", () => {
   it("all have a case", () => {
     const elsewhere = ["policies-unchecked", "app-role-missing", "connection-bypasses", "tenant-setting-in-session"];
     const covered = new Set<string>([...CASES.map(({ code }) => code), ...elsewhere]);
-    expect(covered.size).toBe(25);
+    expect(covered.size).toBe(26);
   });
 });

@@ -42,6 +42,16 @@ function failIfAllFailed(outcomes: PromiseSettledResult<unknown>[]): unknown {
 const CASES: Record<string, Case> = {
   addDocuments: { attack: (store) => store.addDocuments([document("from a")]) },
   addVectors: { attack: async (store) => store.addVectors([await vector()], [document("from a")]) },
+  bulkLoad: {
+    attack: async (store) =>
+      each(
+        store.bulkLoad([document("from a"), { document: document("from a"), embedding: await vector() }], {
+          checkpoint: "b",
+          indexes: "rebuild",
+        }),
+        store.bulkLoad([{ ...document("from a"), tenant_id: "b" } as ReturnType<typeof document>]),
+      ),
+  },
   delete: { attack: (store) => each(store.delete({ ids: ["1", "2"] }), store.delete({ filter: theirs })) },
   search: {
     attack: async (store) =>
@@ -83,6 +93,7 @@ const CASES: Record<string, Case> = {
   expire: {
     attack: (store) => each(store.expire({ before: new Date(Date.now() + 1e6) }), store.expire({ filter: theirs })),
   },
+  searchMetric: { attack: (store) => hidden(store, "searchMetric") },
   getOrCreateCollection: { attack: (store) => store.getOrCreateCollection() },
   "pool.query": {
     attack: (store) =>

@@ -126,6 +126,7 @@ describeServer("a login of a tenant's own", () => {
       "tenant-login/policy",
       "tenant-login/policy",
       "tenant-login/policy",
+      "tenant-login/policy",
       "tenant-login/rights",
     ]);
     expect(await rolesLike(role)).toBe(0);

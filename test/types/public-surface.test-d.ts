@@ -17,7 +17,9 @@ import type { PGVectorStore as BasePGVectorStore, PGVectorStoreArgs } from "@lan
 import type { SelfQueryRetriever } from "@langchain/classic/retrievers/self_query";
 import { expectTypeOf } from "expect-type";
 import type pg from "pg";
+import type { Chroma as TheirChroma, ChromaLibArgs as TheirArgs } from "@langchain/community/vectorstores/chroma";
 import type * as chains from "../../src/chains/index.js";
+import type * as chroma from "../../src/chroma/index.js";
 import type * as embedded from "../../src/embedded/index.js";
 import type * as index from "../../src/index.js";
 import type * as loaders from "../../src/loaders/index.js";
@@ -45,6 +47,7 @@ expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "planAdopt"
   | "runLeakSuite"
   | "toJsonLine"
+  | "ChromaServerError"
   | "ConfigurationError"
   | "ContentCipherError"
   | "DatabaseError"
@@ -78,6 +81,17 @@ expectTypeOf<keyof typeof chains>().toEqualTypeOf<
 >();
 expectTypeOf<keyof typeof loaders>().toEqualTypeOf<
   "SUPPORTED_EXTENSIONS" | "chunkId" | "loadDocuments" | "splitDocuments" | "withChunkIds"
+>();
+expectTypeOf<keyof typeof chroma>().toEqualTypeOf<
+  | "Chroma"
+  | "DualStore"
+  | "exportChroma"
+  | "importChroma"
+  | "importJsonl"
+  | "planImportChroma"
+  | "planImportJsonl"
+  | "runChromaServer"
+  | "setDefaultConnection"
 >();
 expectTypeOf<keyof typeof embedded>().toEqualTypeOf<"openEmbeddedPostgres">();
 
@@ -119,6 +133,16 @@ expectTypeOf<typeof PostgresVectorStore.fromDocuments>().toBeCallableWith(docume
 expectTypeOf<Awaited<ReturnType<typeof embedded.openEmbeddedPostgres>>>().toExtend<
   NonNullable<PostgresVectorStoreArgs["pool"]>
 >();
+
+// Chroma by import path alone: arguments, calls and results of LangChain's class fit.
+expectTypeOf<TheirArgs>().toExtend<chroma.ChromaLibArgs>();
+expectTypeOf<chroma.Chroma>().toExtend<VectorStore>();
+expectTypeOf<typeof chroma.Chroma.fromExistingCollection>().returns.resolves.toEqualTypeOf<chroma.Chroma>();
+expectTypeOf<typeof chroma.Chroma.fromTexts>().returns.resolves.toEqualTypeOf<chroma.Chroma>();
+expectTypeOf<typeof chroma.Chroma.fromDocuments>().returns.resolves.toEqualTypeOf<chroma.Chroma>();
+expectTypeOf<Parameters<TheirChroma["addDocuments"]>>().toExtend<Parameters<chroma.Chroma["addDocuments"]>>();
+expectTypeOf<Parameters<TheirChroma["addVectors"]>>().toExtend<Parameters<chroma.Chroma["addVectors"]>>();
+expectTypeOf<chroma.Chroma["similaritySearchVectorWithScore"]>().returns.resolves.toEqualTypeOf<[Document, number][]>();
 
 // Adds fit both declarations that LangChain has for them.
 expectTypeOf<PostgresVectorStore["addDocuments"]>().returns.toEqualTypeOf<Promise<void & string[]>>();

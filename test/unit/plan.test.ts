@@ -9,10 +9,12 @@ const layout: Layout = {
   table: "chunks",
   collectionsTable: undefined,
   tenancy: "off",
+  partitions: undefined,
   appRole: undefined,
   lexical: undefined,
   extensionSchema: undefined,
   columns: { id: "id", content: "text", metadata: "metadata", embedding: "embedding" },
+  promotedKeys: [],
 };
 
 const model: ModelVersion = {
@@ -28,6 +30,7 @@ const model: ModelVersion = {
 const absent: RelationState = {
   exists: false,
   rowSecurity: false,
+  partitioned: false,
   granted: true,
   revision: undefined,
   breakingRevision: 0,
@@ -53,7 +56,10 @@ const empty: SchemaState = {
   chunks: absent,
   collections: undefined,
   lexical: undefined,
+  loads: absent,
   activeModel: undefined,
+  promotedKeys: [],
+  chunksSize: undefined,
 };
 const vector = (version: string): SchemaState["server"] => ({
   version: 180_000,
@@ -72,16 +78,18 @@ describe("the plan of a schema", () => {
     const collections = { ...layout, collectionsTable: "named" };
     const state = { ...empty, schemaExists: false, collections: absent };
     const steps = names(state, collections);
-    expect([...new Set(steps)]).toEqual(["schema", "extension", "registry", "chunks", "collections"]);
+    expect([...new Set(steps)]).toEqual(["schema", "extension", "registry", "chunks", "collections", "loads"]);
   });
 
   test("has none for a current one", () => {
-    expect(names({ ...empty, server: vector("0.8.0"), registryExists: true, chunks: current })).toEqual([]);
+    expect(names({ ...empty, server: vector("0.8.0"), registryExists: true, chunks: current, loads: current })).toEqual(
+      [],
+    );
   });
 
   test("adds what is missing alone", () => {
     const state = { ...empty, server: vector("0.8.0"), registryExists: true, chunks: current, collections: absent };
-    expect(new Set(names(state, { ...layout, collectionsTable: "named" }))).toEqual(new Set(["collections"]));
+    expect(new Set(names(state, { ...layout, collectionsTable: "named" }))).toEqual(new Set(["collections", "loads"]));
     expect(names({ ...empty, server: vector("0.8.0"), registryExists: true })[0]).toBe("chunks");
   });
 
@@ -122,7 +130,7 @@ describe("the plan of a schema", () => {
     const state = { ...empty, server: vector("0.8.0"), registryExists: true };
     const breaking = { ...current, breakingRevision: 1_000 };
     expect(() => names({ ...state, chunks: breaking })).toThrow(SchemaVersionError);
-    expect(names({ ...state, chunks: current })).toEqual([]);
+    expect(names({ ...state, chunks: current, loads: current })).toEqual([]);
     const wanted = { ...layout, collectionsTable: "named" };
     expect(() => names({ ...state, chunks: current, collections: breaking }, wanted)).toThrow(/"named".*newer/);
   });
@@ -147,6 +155,7 @@ describe("a layout", () => {
     ["two columns of one name", { columns: { ...layout.columns, content: "id" } }],
     ["a column of ours", { columns: { ...layout.columns, content: "content_hash" } }],
     ["two tables of one name", { collectionsTable: "chunks" }],
+    ["a table of the library's own", { collectionsTable: "chunks_loads" }],
     ["an empty name", { table: "" }],
     ["a NUL in a name", { schema: "a\0" }],
     ["a name that Postgres would cut", { extensionSchema: "x".repeat(64) }],

@@ -5,7 +5,16 @@ import { coversTenant } from "../../src/store/table-facts.js";
 
 const facts = (given: Partial<SearchFacts>): SearchFacts => {
   const rows = given.rows ?? 1_000;
-  return { k: 10, dimensions: 1_536, rows, matching: rows, indexEntries: 100_000, efSearch: 100, ...given };
+  return {
+    k: 10,
+    dimensions: 1_536,
+    rows,
+    matching: rows,
+    indexEntries: 100_000,
+    efSearch: 100,
+    filtered: false,
+    ...given,
+  };
 };
 
 describe("exact or by index", () => {
@@ -50,7 +59,7 @@ describe("settings", () => {
   });
 
   test("bounds an index scan whose estimate may be wrong, and leaves out what an older pgvector does not know", () => {
-    const strategy = { kind: "index", efSearch: 1_000, visits: 4_000, fetch: 40 } as const;
+    const strategy = { kind: "index", efSearch: 1_000, visits: 4_000, fetch: 40, enough: 10, iterative: true } as const;
     expect(strategySettings(strategy, options)).toMatchObject({
       "hnsw.ef_search": "1000",
       "hnsw.iterative_scan": "relaxed_order",

@@ -4,13 +4,16 @@ import { addTenantsDelete } from "./delete.js";
 import { addTenantsExpire } from "./expire.js";
 import { addTenantsList } from "./list.js";
 import { addTenantsLogin } from "./login.js";
+import { addTenantsPartition } from "./partition.js";
 import { addTenantsState } from "./state.js";
 import { addTenantsTransfer } from "./transfer.js";
 
 export function addTenants(program: Command, context: CliContext): void {
   const tenants = program
     .command("tenants")
-    .description("list, create, suspend, resume, delete, export, import and expire the tenants of a store")
+    .description(
+      "list, create, suspend, resume, delete, export, import, expire, isolate and merge the tenants of a store",
+    )
     .addHelpText(
       "after",
       `
@@ -23,7 +26,8 @@ Examples:
   langchain-pgvector tenants delete acme --yes
   langchain-pgvector tenants import acme acme.jsonl
   langchain-pgvector tenants login acme --plan
-  langchain-pgvector tenants expire --older-than 90d`,
+  langchain-pgvector tenants expire --older-than 90d
+  langchain-pgvector tenants isolate acme --plan`,
     );
   addTenantsList(tenants, context);
   addTenantsState(tenants, context);
@@ -31,4 +35,5 @@ Examples:
   addTenantsTransfer(tenants, context);
   addTenantsLogin(tenants, context);
   addTenantsExpire(tenants, context);
+  addTenantsPartition(tenants, context);
 }

@@ -30,6 +30,8 @@ export interface LeakSuiteConfig {
   extensionSchemaName?: string;
   /** @defaultValue `"langchain_pgvector_app"` */
   appRole?: string;
+  /** Whether the suite's table is partitioned by tenant. @defaultValue false */
+  partitioned?: boolean;
   /** @defaultValue 10,000 */
   operations?: number;
   /** 2 to 1,000. @defaultValue 200 */
@@ -103,7 +105,18 @@ export async function runLeakSuite(config: LeakSuiteConfig, hooks: LeakSuiteHook
   const pools = openPools(config);
   try {
     const { pool, adminPool, poolSize } = pools;
-    const setup = { pool, adminPool, poolSize, schemaName, extensionSchemaName, appRole, tenants, seed, signal };
+    const setup = {
+      pool,
+      adminPool,
+      poolSize,
+      schemaName,
+      extensionSchemaName,
+      appRole,
+      partitioned: config.partitioned ?? false,
+      tenants,
+      seed,
+      signal,
+    };
     const ground = await createGround(setup);
     try {
       const { world } = ground;

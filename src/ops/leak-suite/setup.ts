@@ -3,7 +3,7 @@ import { raw } from "sql-template-tag";
 import { Database } from "../../db/database.js";
 import { quoteIdentifier, quoteLiteral, quoteQualified } from "../../db/identifiers.js";
 import { isEmbedded, type Pool } from "../../db/pool.js";
-import { MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE } from "../../schema/layout.js";
+import { loadsTable, MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE } from "../../schema/layout.js";
 import { dropLexicalFunctions, lexicalName, lexicalTables } from "../../schema/lexical.js";
 import { rowSecuritySql } from "../../schema/tenancy.js";
 import { openStore, scopeTo, type OpenStore } from "../../store/open.js";
@@ -26,6 +26,7 @@ export interface SetupOptions {
   readonly schemaName: string | undefined;
   readonly extensionSchemaName: string | undefined;
   readonly appRole: string | undefined;
+  readonly partitioned: boolean;
   readonly tenants: number;
   readonly seed: number;
   readonly signal: AbortSignal | undefined;
@@ -49,9 +50,12 @@ export async function createGround(options: SetupOptions): Promise<Ground> {
     tableName,
     tenancy: "rls",
     dimensions: DIMENSIONS,
+    // Filters on these are answered by columns and indexes, those on other keys by the JSON.
+    promotedKeys: { owner: "text", n: "number" },
     // Most adds then take several statements of one transaction.
     chunkSize: 2,
     lexical: true,
+    ...(options.partitioned && { partitions: "by-tenant" as const }),
     ...(schemaName !== undefined && { schemaName }),
     ...(extensionSchemaName !== undefined && { extensionSchemaName }),
     ...(appRole !== undefined && { appRole }),
@@ -173,12 +177,13 @@ async function rightsOf(
 async function dropTables(admin: Database, schema: string, table: string): Promise<void> {
   const on = (name: string): string => quoteQualified(schema, name);
   const collections = `${table}_collections`;
+  const loads = loadsTable({ table });
   const script = `
-    drop table if exists ${[`${table}_notes`, table, collections, ...lexicalTables(table)].map(on).join(", ")} cascade;
+    drop table if exists ${[`${table}_notes`, table, collections, loads, ...lexicalTables(table)].map(on).join(", ")} cascade;
     ${dropLexicalFunctions(schema, table)}
     drop sequence if exists ${lexicalName(schema, table, "segment")};
     delete from ${on(TENANTS_TABLE)} where store = ${quoteLiteral(table)};
     delete from ${on(MODELS_TABLE)} where store = ${quoteLiteral(table)};
-    delete from ${on(REVISIONS_TABLE)} where relation in (${[table, collections, lexicalTables(table)[0]].map(quoteLiteral).join(", ")});`;
+    delete from ${on(REVISIONS_TABLE)} where relation in (${[table, collections, loads, lexicalTables(table)[0]].map(quoteLiteral).join(", ")});`;
   await admin.transaction({}, (session) => session.execute({ name: "drop-leak-suite", sql: raw(script) }));
 }

@@ -1,5 +1,7 @@
 import sql from "sql-template-tag";
 import type { Session } from "../../db/database.js";
+import { quoteQualified } from "../../db/identifiers.js";
+import { GATE_TRIGGER, MIRROR_TRIGGER } from "../../store/partitions/mirror.js";
 import type { Finding } from "./finding.js";
 import type { LintTarget } from "./target.js";
 
@@ -9,6 +11,7 @@ export async function checkCopies(session: Session, target: LintTarget): Promise
     ...(await checkTriggers(session, target)),
     ...(await checkRules(session, target)),
     ...(await checkPublications(session, target)),
+    ...checkMoves(target),
   ];
 }
 
@@ -22,7 +25,7 @@ async function checkTriggers(session: Session, target: LintTarget): Promise<Find
       join pg_namespace n on n.oid = c.relnamespace
       join pg_proc p on p.oid = t.tgfoid
       where t.tgrelid = any(${target.oids}::text[]::oid[]) and not t.tgisinternal and t.tgenabled <> 'D'
-        and t.tgparentid = 0
+        and t.tgparentid = 0 and t.tgname not in (${MIRROR_TRIGGER}, ${MIRROR_TRIGGER + "_truncate"}, ${GATE_TRIGGER})
         and (p.prosecdef or p.prosrc ~* '\\m(insert|update|merge|copy|notify|pg_notify|dblink\\w*|execute|http\\w*)\\M')
       order by 1`,
   });
@@ -94,4 +97,19 @@ async function checkPublications(session: Session, target: LintTarget): Promise<
       cure: everything ? `drop publication ${name};` : `alter publication ${name} drop ${removed.join(", ")};`,
     };
   });
+}
+
+/** A copy that every write of the tenant pays for, and that nothing else removes. */
+function checkMoves({ schema, moves }: LintTarget): Finding[] {
+  return moves.map(({ name, tenant, kind }) => ({
+    code: "move-unfinished",
+    severity: "warning",
+    object: quoteQualified(schema, name),
+    message:
+      `The tenant ${JSON.stringify(tenant)} is being moved between partitions, or that was interrupted: ` +
+      `${quoteQualified(schema, name)} is a copy that follows its rows.`,
+    cure:
+      `-- to go on: langchain-pgvector tenants ${kind} ${JSON.stringify(tenant)}\n` +
+      `-- to take it back: langchain-pgvector tenants ${kind === "isolate" ? "merge" : "isolate"} ${JSON.stringify(tenant)}`,
+  }));
 }

@@ -13,6 +13,7 @@ export type FindingCode =
   | "connection-bypasses"
   | "key-without-tenant"
   | "foreign-key-without-tenant"
+  | "promoted-key-without-index"
   | "view-without-security-invoker"
   | "materialized-view-readable"
   | "materialized-view"
@@ -24,7 +25,8 @@ export type FindingCode =
   | "tenant-setting-in-session"
   | "trigger-copies-rows"
   | "rule-copies-rows"
-  | "publication-of-all-tenants";
+  | "publication-of-all-tenants"
+  | "move-unfinished";
 
 /** Something about the database by which one tenant may see or change another's data. */
 export interface Finding {

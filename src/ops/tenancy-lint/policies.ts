@@ -5,6 +5,7 @@ import { SQLSTATE, sqlstateOf } from "../../db/sqlstate.js";
 import { migrationNames, render } from "../../schema/layout.js";
 import { TENANTS_MIGRATIONS } from "../../schema/migrations.generated.js";
 import { rowSecuritySql } from "../../schema/tenancy.js";
+import { MOVE_POLICY } from "../../store/partitions/target.js";
 import type { Finding } from "./finding.js";
 import type { LintRelation, LintTarget } from "./target.js";
 
@@ -79,18 +80,22 @@ function checkOne(target: LintTarget, relation: LintRelation, expected: Policy, 
 
 function checkExtra(relation: LintRelation, present: readonly Policy[]): Finding[] {
   const known = new Set(["langchain_pgvector_tenant", ...(relation.registry ? [ADMIN_POLICY] : [])]);
-  return present
-    .filter((policy) => policy.relation === relation.oid && policy.permissive && !known.has(policy.name))
-    .map((policy) => ({
-      code: "extra-policy",
-      severity: policy.toPublic || policy.toApp ? "error" : "warning",
-      object: `${policy.name} on ${relation.name}`,
-      message:
-        `The permissive policy ${policy.name} on ${relation.name} opens rows beyond those of the tenant` +
-        `${policy.toPublic || policy.toApp ? "" : ", for other roles than the app role"}: one that fits is enough. ` +
-        "A policy that narrows access is restrictive.",
-      cure: `drop policy ${quoteIdentifier(policy.name)} on ${relation.name};`,
-    }));
+  return (
+    present
+      .filter((policy) => policy.relation === relation.oid && policy.permissive && !known.has(policy.name))
+      // The owner's, for as long as it moves a tenant between partitions.
+      .filter((policy) => policy.name !== MOVE_POLICY || policy.toPublic || policy.toApp)
+      .map((policy) => ({
+        code: "extra-policy",
+        severity: policy.toPublic || policy.toApp ? "error" : "warning",
+        object: `${policy.name} on ${relation.name}`,
+        message:
+          `The permissive policy ${policy.name} on ${relation.name} opens rows beyond those of the tenant` +
+          `${policy.toPublic || policy.toApp ? "" : ", for other roles than the app role"}: one that fits is enough. ` +
+          "A policy that narrows access is restrictive.",
+        cure: `drop policy ${quoteIdentifier(policy.name)} on ${relation.name};`,
+      }))
+  );
 }
 
 /** The statements of the library that make one policy for one table. */

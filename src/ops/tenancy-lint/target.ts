@@ -4,7 +4,7 @@ import type { Session } from "../../db/database.js";
 import { SchemaVersionError } from "../../errors.js";
 import { inspectSchema } from "../../schema/inspect.js";
 import { TENANTS_TABLE, type Layout } from "../../schema/layout.js";
-import { findTenantRelations, tenantRelations } from "../../schema/tenant-relations.js";
+import { findTenantRelations, MOVE_MARK, tenantRelations } from "../../schema/tenant-relations.js";
 
 /** A table of tenant data, or a partition of one, as the catalog describes it. */
 export interface LintRelation {
@@ -24,6 +24,8 @@ export interface LintTarget {
   readonly schema: string;
   readonly appRole: string;
   readonly relations: readonly LintRelation[];
+  /** Copies of moves between partitions that have not come to their end: name, tenant and direction. */
+  readonly moves: readonly { readonly name: string; readonly tenant: string; readonly kind: "isolate" | "merge" }[];
   /** Their oids, as a parameter. */
   readonly oids: TextArrayParameter;
 }
@@ -38,9 +40,11 @@ export async function findTarget(session: Session, layout: Layout): Promise<Lint
     );
   }
   const stored = await findTenantRelations(session, state.schema, layout.table);
+  const moves = await findMoves(session, state.schema, layout.table);
   const names = new Set([
     ...tenantRelations(layout, state.lexical !== undefined),
     ...stored.map((found) => found.name),
+    ...moves.map((move) => move.name),
     TENANTS_TABLE,
   ]);
   const { rows } = await session.execute({
@@ -67,6 +71,22 @@ export async function findTarget(session: Session, layout: Layout): Promise<Lint
     schema: state.schema,
     appRole: layout.appRole!,
     relations,
+    moves,
     oids: new TextArrayParameter(relations.map((relation) => relation.oid)),
   };
+}
+
+async function findMoves(session: Session, schema: string, store: string): Promise<LintTarget["moves"]> {
+  const { rows } = await session.execute({
+    name: "lint-moves",
+    sql: sql`
+      select c.relname::text as name, m.mark ->> 'tenant' as tenant, m.mark ->> 'kind' as kind
+      from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      cross join lateral (
+        select case when starts_with(obj_description(c.oid, 'pg_class'), ${MOVE_MARK}::text)
+          then substr(obj_description(c.oid, 'pg_class'), ${MOVE_MARK.length + 1}::int4)::jsonb end as mark
+      ) m
+      where n.nspname = ${schema}::text and c.relkind = 'r' and m.mark ->> 'store' = ${store}::text`,
+  });
+  return rows as unknown as LintTarget["moves"];
 }

@@ -1,7 +1,21 @@
 import { quoteIdentifier, quoteLiteral } from "../../db/identifiers.js";
-import { FIXED_COLUMNS, migrationNames, render, type Layout, type ModelVersion } from "../../schema/layout.js";
-import { CHUNKS_MIGRATIONS, COLLECTIONS_MIGRATIONS, REGISTRY_SQL } from "../../schema/migrations.generated.js";
+import {
+  FIXED_COLUMNS,
+  loadsTable,
+  migrationNames,
+  render,
+  type Layout,
+  type ModelVersion,
+} from "../../schema/layout.js";
+import {
+  CHUNKS_MIGRATIONS,
+  COLLECTIONS_MIGRATIONS,
+  LOADS_MIGRATIONS,
+  REGISTRY_SQL,
+} from "../../schema/migrations.generated.js";
 import type { RelationState } from "../../schema/inspect.js";
+import { checkColumnsFree } from "../../schema/plan-promoted-keys.js";
+import { addColumnClauses, recordColumnsSql } from "../../schema/promoted-keys.js";
 import { embeddingType, planSchema, registerModel, registerRevision, type SchemaStep } from "../../schema/plan.js";
 import { DEFAULT_TENANT } from "../options.js";
 import { pendingComment } from "./pending-index.js";
@@ -25,6 +39,7 @@ interface Names {
  */
 export function planAdoption(survey: Survey, layout: Layout, model: ModelVersion): SchemaStep[] {
   const { state } = survey;
+  checkColumnsFree(layout.promotedKeys, state, layout);
   const names = migrationNames(state.schema, layout);
   const steps: SchemaStep[] = [];
   if (!state.registryExists) steps.push({ name: "registry", sql: render(REGISTRY_SQL, names) });
@@ -32,6 +47,10 @@ export function planAdoption(survey: Survey, layout: Layout, model: ModelVersion
     steps.push({ name: "collections", sql: collectionsSql(survey, layout, names) });
   }
   steps.push({ name: "chunks", sql: chunksSql(survey, layout, model, names as unknown as Names) });
+  if (!state.loads.exists) {
+    const register = registerRevision(names["revisions"]!, loadsTable(layout), LOADS_MIGRATIONS[0]!);
+    steps.push({ name: "loads", sql: render(LOADS_MIGRATIONS[0]!.sql, names) + register });
+  }
   return steps;
 }
 
@@ -46,7 +65,9 @@ export function planAdoptedTenancy(survey: Survey, layout: Layout, model: ModelV
     {
       ...state,
       registryExists: true,
+      promotedKeys: layout.promotedKeys,
       chunks: adopted(state.chunks, Object.values(FIXED_COLUMNS)),
+      loads: adopted(state.loads, []),
       collections: state.collections && adopted(state.collections, ["tenant_id"]),
     },
     layout,
@@ -83,6 +104,7 @@ function chunksSql(survey: Survey, layout: Layout, model: ModelVersion, names: N
   const altered = alteredColumns(survey, layout);
   const hasCollections = altered.includes("collection_id");
   const pending = survey.vectorIndexes[0];
+  const promoted = addColumnClauses(layout.columns.metadata, layout.promotedKeys);
   const types: Record<string, string> = {
     [layout.columns.id]: "text",
     [layout.columns.content]: "text",
@@ -112,7 +134,7 @@ function chunksSql(survey: Survey, layout: Layout, model: ModelVersion, names: N
       ? []
       : [`  alter column tenant_id type text using ${metadata}::jsonb ->> ${quoteLiteral(survey.tenantKey)},`]),
     `  alter column collection type text using ${hasCollections ? collectionOf(survey) : "''"},`,
-    `  alter column content_hash type bytea using sha256(convert_to(${content}, 'UTF8'));`,
+    `  alter column content_hash type bytea using sha256(convert_to(${content}, 'UTF8'))${promoted.map((clause) => `,\n  ${clause}`).join("")};`,
     `alter table ${chunks}`,
     `  alter column tenant_id drop default,`,
     `  alter column ${content} set not null,`,
@@ -125,6 +147,7 @@ function chunksSql(survey: Survey, layout: Layout, model: ModelVersion, names: N
     `  add check (jsonb_typeof(${metadata}) = 'object'),`,
     `  add primary key (tenant_id, collection, ${id});`,
     ...(hasCollections ? [`alter table ${chunks} drop column collection_id;`] : []),
+    recordColumnsSql({ schema: survey.state.schema, table: layout.table }, layout.promotedKeys),
     ...(hasCollections && survey.tenantKey !== undefined ? [tenantCollectionsSql(chunks, names.collections!)] : []),
     ...(pending === undefined ? [] : [`comment on column ${chunks}.content_hash is ${pendingComment(pending)};`]),
     registerModel(models, layout, model) + registerRevision(revisions, layout.table, CHUNKS_MIGRATIONS[0]!),

@@ -1,10 +1,13 @@
 import sql, { join, raw, type Sql } from "sql-template-tag";
 import type { FilterNode, JsonOperand, RangeOperation, Scalar } from "./grammar.js";
+import { promotedCondition, type PromotedColumns } from "./promoted.js";
 
 /** The expressions that a filter reads: a `jsonb` column and a `text` column, as safe SQL. Both may be null. */
 export interface FilterColumns {
   readonly metadata: Sql;
   readonly content: Sql;
+  /** Columns that keep single keys of the metadata. */
+  readonly promoted?: PromotedColumns;
 }
 
 type NodeOf<Kind extends FilterNode["kind"]> = Extract<FilterNode, { kind: Kind }>;
@@ -21,8 +24,16 @@ const INDEXABLE_LIST = 8;
  * The expression is true for the rows that match, and false **or null** for the others: coalescing it would hide
  * `metadata @> ...` from a GIN index. It can be put into `where` and joined by `and` and `or` as it is; negate it with
  * `is not true`, never with `not`.
+ *
+ * A condition on a promoted key is put on its column as well, or instead where that decides it.
  */
 export function compileFilter(node: FilterNode, columns: FilterColumns): Sql {
+  const promoted = promotedCondition(node, columns.promoted);
+  if (promoted === undefined) return compileNode(node, columns);
+  return promoted.exact ? sql`(${promoted.sql})` : sql`(${promoted.sql} and ${compileNode(node, columns)})`;
+}
+
+function compileNode(node: FilterNode, columns: FilterColumns): Sql {
   switch (node.kind) {
     case "all":
     case "any":

@@ -40,6 +40,10 @@ export interface FieldOperators {
   readonly $exists?: boolean;
   /** The metadata value is an array and holds any of the values (at least one). */
   readonly arrayContains?: readonly FilterScalar[];
+  /** The metadata value is an array and holds this value; Chroma's name for `arrayContains` of one. */
+  readonly $contains?: FilterScalar;
+  /** Complement of `$contains`: matches a missing key too. */
+  readonly $not_contains?: FilterScalar;
   /** Pattern with `%` and `_`; a backslash takes the next character literally. Matches strings only. */
   readonly $like?: string;
   /** `$like` that ignores case by the rules of the database's locale. */
@@ -129,6 +133,8 @@ export const FIELD_OPERATORS = {
   $between: "between",
   $exists: "exists",
   arrayContains: "arrayContains",
+  $contains: "contains",
+  $not_contains: "notContains",
   $like: "like",
   $ilike: "ilike",
   $not: "not",

@@ -1,5 +1,6 @@
 export { combineFilters } from "./combine.js";
 export { compileFilter, type FilterColumns } from "./compile.js";
+export { indexedPart, type PromotedColumns } from "./promoted.js";
 export type {
   DocumentFilter,
   FieldFilter,

@@ -1,14 +1,12 @@
 import { FIELD_OPERATORS, type FilterNode } from "./grammar.js";
 import { type Place, show } from "./place.js";
 import { closest } from "./suggest.js";
-import { entriesOf, isPlainObject, parseBound, parseOperand, parseScalars, parseText } from "./values.js";
+import { entriesOf, isPlainObject, parseBound, parseOperand, parseScalar, parseScalars, parseText } from "./values.js";
 
 type FieldOperator = keyof typeof FIELD_OPERATORS;
 
 /** Where an operator that is not known under a metadata key does belong, or what does its work there. */
 const ELSEWHERE = new Map([
-  ["$contains", "use arrayContains for arrays and $like for strings; $contains is for whereDocument"],
-  ["$not_contains", "use $not with arrayContains or $like; $not_contains is for whereDocument"],
   ["$regex", "use $like or $ilike; $regex is for whereDocument"],
   ["$not_regex", "use $not with $like or $ilike; $not_regex is for whereDocument"],
   ["$and", "put several operators into one object, or $and around whole filters"],
@@ -47,6 +45,10 @@ function parseOperator(key: string, name: FieldOperator, operand: unknown, place
       return not({ kind: "in", key, values: parseScalars(operand, place) });
     case "arrayContains":
       return { kind: "arrayContains", key, values: parseScalars(operand, place) };
+    case "contains":
+      return { kind: "arrayContains", key, values: [parseScalar(operand, place)] };
+    case "notContains":
+      return not({ kind: "arrayContains", key, values: [parseScalar(operand, place)] });
     case "lt":
     case "lte":
     case "gt":

@@ -47,16 +47,16 @@ export async function searchByWords(
   request: Omit<DenseSearch, "vector">,
   words: WordsRequest | undefined,
   embed: () => Promise<readonly number[]>,
-): Promise<{ hits?: SearchHit[]; vector?: readonly number[] }> {
-  if (words === undefined) return {};
+): Promise<SearchHit[] | undefined> {
+  if (words === undefined) return undefined;
   const vector = words.searchType === "hybrid" ? await embed() : undefined;
   const hits =
     vector === undefined
       ? await lexicalSearch(store, { ...request, ...words })
       : await hybridSearch(store, { ...request, ...words, vector });
-  if (hits !== undefined) return { hits };
+  if (hits !== undefined) return hits;
   store.options.logger.info(
     `langchain-pgvector: a ${words.searchType} search has no word that could be looked up; it was done by similarity.`,
   );
-  return vector === undefined ? {} : { vector };
+  return undefined;
 }

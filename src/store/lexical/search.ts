@@ -119,7 +119,7 @@ export async function hybridSearch(store: ScopedStore, search: HybridSearch): Pr
   const embedding = search.includeEmbeddings ? sql`, ${embeddingAsText(store)} as embedding` : empty;
   const run = (query: LexicalQuery, extra: readonly ExtraTerm[], complete: boolean): Promise<Reply> =>
     searchByVector(store, dense, {
-      statement: (nearest: Sql) => ({
+      statement: (nearest: Sql, counted) => ({
         name: "search-hybrid",
         sql: sql`
           with ${lexicalLeg(store, lexical, { ...search, query, extra, complete, fetch, columns: sql`, ${distance} as distance ${embedding}` })},
@@ -130,12 +130,15 @@ export async function hybridSearch(store: ScopedStore, search: HybridSearch): Pr
             select coalesce(d.id, l.id) as id, coalesce(d.content, l.content) as content,
               coalesce(d.metadata, l.metadata) as metadata, coalesce(d.distance, l.distance) as distance,
               ${search.includeEmbeddings ? sql`coalesce(d.embedding, l.embedding) as embedding,` : empty}
-              l.bm25, l.matched, l.place, d.place as "densePlace"
+              l.bm25, l.matched, l.place, d.place as "densePlace"${counted ? sql`, d.met` : empty}
             from dense d full join lexical l on l.id = d.id
           ) as h on true`,
       }),
-      read: readReply,
-      found: ({ rows }) => rows.filter((row) => row.densePlace !== null).length,
+      read: (rows) => {
+        const result = readReply(rows);
+        const near = result.rows.filter((row) => row.densePlace !== null);
+        return { result, met: near[0]?.met ?? near.length };
+      },
     });
   const reply = await withExtraTerms(store, lexical, search, fetch, run);
   if (reply.report.terms.length === 0) return undefined;
@@ -194,6 +197,7 @@ interface WordRow {
   readonly matched: string | bigint | number | null;
   readonly place: string | bigint | number | null;
   readonly densePlace?: string | bigint | number | null;
+  readonly met?: number | null;
 }
 
 interface Reply {

@@ -1,6 +1,9 @@
 import type { OpenStore } from "../open.js";
 import { toTenantId } from "../tenant.js";
 import { findTenantRelations } from "../../schema/tenant-relations.js";
+import { isolateTenant, planIsolation } from "../partitions/isolate.js";
+import { mergeTenant, planMerge } from "../partitions/merge.js";
+import type { MovedTenant, MoveOptions, MovePlan } from "../partitions/prepare.js";
 import { deleteTenant, type DeletedTenant, type DeleteTenantOptions } from "./delete.js";
 import { expireTenants, type ExpireTenantsOptions } from "./expire.js";
 import { exportTenant, type ExportOptions } from "./export.js";
@@ -124,6 +127,46 @@ export class TenantAdmin {
     const store = await this.#open();
     const relations = await this.#relations(store);
     return store.database.connection((session) => planDropLogin(session, store, tenant, relations));
+  }
+
+  /**
+   * Moves a large tenant to a partition of its own, on a table made with `partitions: "by-tenant"`. Its searches then use an
+   * index that holds its vectors alone, and deleting its rows is nobody else's work.
+   *
+   * Reads and writes go on while the rows are copied, each change following into the copy by a trigger, and while indexes
+   * are built. At the end the tenant's writes wait for at most `maxWriteBlockMs` (those of this library; others are turned
+   * away with SQLSTATE 40001), and all statements on the table for some 10 ms, or 300 ms for each attempt at the lock. After
+   * an abort, an error or a kill the tenant is where it was, and another call goes on; {@link merge} takes it back.
+   *
+   * Needs a connection of its own for as long as it takes, straight to the server.
+   *
+   * @throws ConfigurationError when the table is not partitioned, or the store has no such tenant.
+   * @throws DatabaseError, retryable, when another move is at work, or long transactions leave no room for the switch.
+   */
+  async isolate(tenantId: string | number, options: MoveOptions = {}): Promise<MovedTenant> {
+    const tenant = toTenantId(tenantId);
+    return isolateTenant(await this.#open(), tenant, options);
+  }
+
+  /** What {@link isolate} would do, with the SQL. No effects. */
+  async planIsolate(tenantId: string | number): Promise<MovePlan> {
+    const tenant = toTenantId(tenantId);
+    return planIsolation(await this.#open(), tenant);
+  }
+
+  /**
+   * Moves a tenant back to the partition that tenants share. That partition is made anew, with the tenant's rows in it, so
+   * this costs a copy of it and as much disk for that time. Everything else is as with {@link isolate}.
+   */
+  async merge(tenantId: string | number, options: MoveOptions = {}): Promise<MovedTenant> {
+    const tenant = toTenantId(tenantId);
+    return mergeTenant(await this.#open(), tenant, options);
+  }
+
+  /** What {@link merge} would do, with the SQL. No effects. */
+  async planMerge(tenantId: string | number): Promise<MovePlan> {
+    const tenant = toTenantId(tenantId);
+    return planMerge(await this.#open(), tenant);
   }
 
   #relations(store: OpenStore): ReturnType<typeof findTenantRelations> {

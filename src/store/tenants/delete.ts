@@ -6,6 +6,7 @@ import { DatabaseError } from "../../errors.js";
 import { findTenantRelations, type SecuredRelation } from "../../schema/tenant-relations.js";
 import type { OpenStore } from "../open.js";
 import { integer } from "../options.js";
+import { removePartition } from "../partitions/remove.js";
 import { vacuumRelations } from "../vacuum.js";
 import { dropLogin } from "./login.js";
 import { markDeleting, removeTenant, requireAdministrator } from "./registry.js";
@@ -94,6 +95,7 @@ export async function deleteTenant(
     }
   }
 
+  await removePartition(store, tenant, signal);
   if (vacuum) report("vacuuming", "vacuuming, so that the space can be used again");
   const notVacuumed = vacuum ? await vacuumRelations(store, relations, signal) : relations.map(({ name }) => name);
   const login = await dropLogin(store, tenant, relations);

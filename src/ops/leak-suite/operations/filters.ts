@@ -14,6 +14,19 @@ const HOSTILE_FILTERS: readonly Filter[] = [
   { marker: { $like: "LEAKMARK\\" } },
 ];
 
+/** Filters on promoted keys that rows of all tenants match, by values of the column's type and of others. */
+const SHARED_FILTERS: readonly Filter[] = [
+  { n: { $in: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] } },
+  { n: { $gte: 5, $lt: 1e300 } },
+  { n: { $ne: "5" } },
+  { n: { $nin: [3, null, "x", true] } },
+  { owner: { $gte: "" } },
+  { owner: { $like: "tenant-%" } },
+  { owner: { $ne: "x".repeat(100_000) } },
+  { $or: [{ owner: { $exists: true } }, { n: null }] },
+  { $and: [{ owner: { $lt: "~" } }, { n: { $between: [0, 9] } }] },
+];
+
 const BAD_FILTERS = [
   { $bogus: 1 },
   { owner: { bogus: 1 } },
@@ -40,6 +53,25 @@ export const FILTER_OPERATIONS: readonly LeakOperation[] = [
     run: (step) =>
       step.call("result", (store) =>
         store.search(step.bait(), { k: 20, filter: { $or: [{ owner: { $ne: "nobody" } }, { n: { $gte: 0 } }] } }),
+      ),
+  },
+  {
+    name: "search by a promoted key that all tenants' rows match",
+    weight: 3,
+    run: (step) =>
+      step.call("result", (store) => store.search(step.bait(), { k: 20, filter: step.random.pick(SHARED_FILTERS) })),
+  },
+  {
+    name: "get by a promoted key that all tenants' rows match",
+    weight: 3,
+    run: (step) => step.call("result", (store) => store.get({ where: step.random.pick(SHARED_FILTERS) })),
+  },
+  {
+    name: "delete by a promoted key of another tenant's rows",
+    weight: 2,
+    run: (step) =>
+      step.call("result", (store) =>
+        store.delete({ filter: { $and: [{ owner: step.other.id }, step.random.pick(SHARED_FILTERS)] } }),
       ),
   },
   {

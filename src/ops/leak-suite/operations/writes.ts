@@ -29,6 +29,20 @@ export const WRITE_OPERATIONS: readonly LeakOperation[] = [
     },
   },
   {
+    name: "bulkLoad by COPY, in small batches",
+    weight: 4,
+    run: (step) => {
+      const rows = step.rows();
+      const documents = toDocuments(rows);
+      return step.write("result", rows, (store) =>
+        store.bulkLoad(
+          documents.map((document) => ({ document, embedding: vectorOf(document.pageContent) })),
+          { batchRows: 2, indexes: "keep", vacuum: false, checkpoint: `load of ${step.other.id.slice(0, 20)}` },
+        ),
+      );
+    },
+  },
+  {
     name: "addDocuments that claim to be another tenant's",
     weight: 3,
     run: (step) => {

@@ -1,0 +1,225 @@
+import { Document } from "@langchain/core/documents";
+import { Chroma as TheirChroma } from "@langchain/community/vectorstores/chroma";
+import { Chroma } from "../src/chroma/index.js";
+import { startChromaServer } from "../test/helpers/chroma-server.js";
+import type { ServerTestDatabase } from "../test/helpers/open-database.js";
+import { vectorSpace } from "../test/helpers/vector-space.js";
+import { NoEmbeddings } from "./tenancy/data.js";
+import {
+  atLeast,
+  atMost,
+  type Bar,
+  type BenchOptions,
+  type BenchResult,
+  describeMachine,
+  interleave,
+  median,
+  openBenchDatabase,
+  progress,
+  quantile,
+  table,
+  timed,
+} from "./harness.js";
+
+const K = 10;
+const BUCKETS = 100;
+const BATCH = 1_000;
+const TEXT = "what a chunk of a few sentences says about a topic ".repeat(10);
+
+/** What both classes of LangChain offer. */
+type Store = Pick<Chroma, "similaritySearchVectorWithScore">;
+
+interface Query {
+  readonly vector: number[];
+  readonly where: { readonly bucket: number };
+}
+
+/** LangChain's `Chroma` on a server from npm against ours on Postgres, at the defaults of both: load, index, searches. */
+export async function run({ quick, rows, dimensions }: BenchOptions): Promise<BenchResult> {
+  const database = await openBenchDatabase();
+  const server = await startChromaServer();
+  try {
+    const sizes = [dimensions ?? (quick ? 384 : undefined)]
+      .flatMap((given) => (given === undefined ? [384, 1_536] : [given]))
+      .flatMap((width) =>
+        (rows === undefined ? (quick ? [4_000] : [10_000, 50_000]) : [rows]).map((count) => ({ width, count })),
+      );
+    const figures: Record<string, string | number>[] = [];
+    const bars: Bar[] = [];
+    for (const { width, count } of sizes) {
+      const measured = await measure(database, server.url, width, count, quick ? 40 : 200);
+      figures.push(measured);
+      bars.push(...barsOf(measured));
+    }
+    table("LangChain's Chroma and ours, k = 10", figures);
+    return { machine: await describeMachine(database), figures: { sizes: figures }, bars };
+  } finally {
+    await server.stop();
+    await database.close();
+  }
+}
+
+type Measured = Record<string, string | number>;
+
+async function measure(
+  database: ServerTestDatabase,
+  url: string,
+  dimensions: number,
+  count: number,
+  turns: number,
+): Promise<Measured> {
+  const collectionName = `bench-${dimensions}-${count}`;
+  const args = { collectionName, collectionMetadata: { "hnsw:space": "cosine" }, numDimensions: dimensions };
+  const theirs = new TheirChroma(new NoEmbeddings(), { ...args, url });
+  const pool = database.newPool({ max: 2 });
+  const ours = new Chroma(new NoEmbeddings(), { ...args, pool, tableName: `bench_${dimensions}_${count}` });
+  const draw = vectorSpace({ dimensions });
+
+  const chromaLoad = await load(theirs, draw(1), count);
+  // What is not in the index yet goes in with the first search.
+  const first = Array.from(draw(3)());
+  const chromaIndex = (await timed(() => theirs.similaritySearchVectorWithScore(first, K))) / 1_000;
+  progress(`Chroma: ${count} rows of ${dimensions} dimensions in ${(chromaLoad + chromaIndex).toFixed(1)} s`);
+  const ourLoad = await load(ours, draw(1), count);
+  const ourIndex = (await timed(() => ours.createHnswIndex())) / 1_000;
+  progress(`ours: ${ourLoad.toFixed(1)} s to load, ${ourIndex.toFixed(1)} s to index`);
+  await pool.query(`vacuum (analyze) ${ours.tableName}`);
+
+  const next = draw(2);
+  const queries: Query[] = Array.from({ length: 100 }, (_, index) => ({
+    vector: Array.from(next()),
+    where: { bucket: index % BUCKETS },
+  }));
+  const query = (turn: number): Query => queries[turn % queries.length]!;
+  const samples = await interleave(
+    [
+      { name: "chroma", run: (turn) => theirs.similaritySearchVectorWithScore(query(turn).vector, K) },
+      { name: "ours", run: (turn) => ours.similaritySearchVectorWithScore(query(turn).vector, K) },
+      {
+        name: "chroma/1 %",
+        run: (turn) => theirs.similaritySearchVectorWithScore(query(turn).vector, K, query(turn).where),
+      },
+      {
+        name: "ours/1 %",
+        run: (turn) => ours.similaritySearchVectorWithScore(query(turn).vector, K, query(turn).where),
+      },
+    ],
+    { turns, warmUp: 25 },
+  );
+  // The index that docs/filters.md has for equality.
+  await pool.query(`create index on ${ours.tableName} using gin (metadata jsonb_path_ops)`);
+  await pool.query(`vacuum (analyze) ${ours.tableName}`);
+  const indexed = await interleave(
+    [{ name: "ours", run: (turn) => ours.similaritySearchVectorWithScore(query(turn).vector, K, query(turn).where) }],
+    { turns, warmUp: 25 },
+  );
+  const exact = await exactResults(database, ours, queries);
+  progress(`searched ${count} rows of ${dimensions} dimensions`);
+  const p50 = (name: string): number => median(samples.get(name)!);
+  const p99 = (name: string): number => quantile(samples.get(name)!, 0.99);
+  return {
+    dimensions,
+    rows: count,
+    "Chroma load s": chromaLoad + chromaIndex,
+    "our load s": ourLoad,
+    "our index s": ourIndex,
+    "Chroma p50 ms": p50("chroma"),
+    "Chroma p99 ms": p99("chroma"),
+    "our p50 ms": p50("ours"),
+    "our p99 ms": p99("ours"),
+    "Chroma 1 % p50 ms": p50("chroma/1 %"),
+    "our 1 % p50 ms": p50("ours/1 %"),
+    "our 1 % p50 ms, GIN": median(indexed.get("ours")!),
+    "Chroma recall": await recall(theirs, queries, exact.all, false),
+    "our recall": await recall(ours, queries, exact.all, false),
+    "Chroma 1 % recall": await recall(theirs, queries, exact.filtered, true),
+    "our 1 % recall": await recall(ours, queries, exact.filtered, true),
+  };
+}
+
+function barsOf(measured: Measured): Bar[] {
+  const of = (name: string): number => measured[name] as number;
+  const size = `${of("rows")} x ${of("dimensions")}`;
+  const ratio = of("Chroma load s") / (of("our load s") + of("our index s"));
+  return [
+    atLeast(`load and index, ${size}, of Chroma's speed`, ratio, 4, " x"),
+    atMost(`search p50, ${size}, of Chroma's`, of("our p50 ms") / of("Chroma p50 ms"), 0.2, " x"),
+    atLeast(`recall@10, ${size}, against Chroma's`, of("our recall"), of("Chroma recall")),
+    atMost(`1 % filtered p50, ${size}, of Chroma's`, of("our 1 % p50 ms") / of("Chroma 1 % p50 ms"), 0.1, " x"),
+    atMost(
+      `1 % filtered p50 with a GIN index, ${size}, of Chroma's`,
+      of("our 1 % p50 ms, GIN") / of("Chroma 1 % p50 ms"),
+      0.1,
+      " x",
+    ),
+    atLeast(`1 % filtered recall@10, ${size}, against Chroma's`, of("our 1 % recall"), of("Chroma 1 % recall")),
+  ];
+}
+
+/** Seconds to add all rows, in calls of a thousand. */
+async function load(
+  store: Pick<Chroma, "addVectors"> | TheirChroma,
+  draw: () => Float32Array,
+  count: number,
+): Promise<number> {
+  let seconds = 0;
+  for (let start = 0; start < count; start += BATCH) {
+    const ids = Array.from({ length: Math.min(BATCH, count - start) }, (_, index) => String(start + index));
+    const vectors = ids.map(() => Array.from(draw()));
+    const documents = ids.map(
+      (id) =>
+        new Document({
+          pageContent: `Chunk ${id}: ${TEXT}`,
+          metadata: { bucket: Number(id) % BUCKETS, source: `${id}.md` },
+        }),
+    );
+    seconds += (await timed(() => store.addVectors(vectors, documents, { ids }))) / 1_000;
+  }
+  return seconds;
+}
+
+interface Exact {
+  readonly all: readonly ReadonlySet<string>[];
+  readonly filtered: readonly ReadonlySet<string>[];
+}
+
+/** The true nearest rows, by a scan of the whole table. */
+async function exactResults(database: ServerTestDatabase, store: Chroma, queries: readonly Query[]): Promise<Exact> {
+  const client = await database.newPool({ max: 1 }).connect();
+  try {
+    await client.query("set enable_indexscan = off");
+    const nearest = async ({ vector, where }: Query, filtered: boolean): Promise<Set<string>> => {
+      const { rows } = await client.query<{ id: string }>(
+        `select id from ${store.computedTableName} where not $2 or metadata @> $3::jsonb
+         order by embedding <=> $1::vector limit ${K}`,
+        [JSON.stringify(vector), filtered, JSON.stringify(where)],
+      );
+      return new Set(rows.map(({ id }) => id));
+    };
+    const all: Set<string>[] = [];
+    const filtered: Set<string>[] = [];
+    for (const query of queries) {
+      all.push(await nearest(query, false));
+      filtered.push(await nearest(query, true));
+    }
+    return { all, filtered };
+  } finally {
+    client.release(true);
+  }
+}
+
+/** Mean share of the true nearest rows that a store finds. */
+async function recall(
+  store: Store,
+  queries: readonly Query[],
+  exact: readonly ReadonlySet<string>[],
+  filtered: boolean,
+): Promise<number> {
+  let sum = 0;
+  for (const [index, { vector, where }] of queries.entries()) {
+    const hits = await store.similaritySearchVectorWithScore(vector, K, filtered ? where : undefined);
+    const wanted = exact[index]!;
+    sum += hits.filter(([{ id }]) => wanted.has(id!)).length / wanted.size;
+  }
+  return sum / queries.length;
+}

@@ -1,0 +1,49 @@
+import sql from "sql-template-tag";
+import { TextArrayParameter } from "../../db/codec.js";
+import type { Session } from "../../db/database.js";
+import { addRows } from "../../store/add-rows.js";
+import { scope, type ScopedStore } from "../../store/open.js";
+import type { Layout } from "../../schema/layout.js";
+import type { PreparedRow } from "./prepare.js";
+
+/** Stores rows where nothing reads them yet; the one place that writes the records of an import. */
+export async function stageRows(staged: ScopedStore, rows: readonly PreparedRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  // A table of collections lists what is visible, and staged rows are not.
+  const layout: Layout = { ...staged.options.layout, collectionsTable: undefined };
+  const store = { ...staged, options: { ...staged.options, layout } };
+  await addRows(
+    store,
+    rows,
+    rows.map((row) => row.vector),
+  );
+}
+
+/** Which of some ids are there. */
+export async function idsIn(store: ScopedStore, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  const { rows } = await store.database.execute(
+    {
+      name: "import-known-ids",
+      sql: sql`
+        select ${store.columns.id} as id from ${store.table}
+        where ${scope(store)} and ${store.columns.id} = any(${new TextArrayParameter(ids)}::text[])`,
+    },
+    { settings: store.settings },
+  );
+  return new Set(rows.map((row) => row["id"] as string));
+}
+
+export async function countRows(store: ScopedStore, signal?: AbortSignal): Promise<number> {
+  const { rows } = await store.database.execute(
+    { name: "import-count", sql: sql`select count(*)::float8 as rows from ${store.table} where ${scope(store)}` },
+    { settings: store.settings, signal },
+  );
+  return rows[0]!["rows"] as number;
+}
+
+/** Removes what an interrupted run has copied. */
+export async function discardStaged(staged: ScopedStore): Promise<void> {
+  const discard = (session: Session): Promise<unknown> =>
+    session.execute({ name: "import-discard", sql: sql`delete from ${staged.table} where ${scope(staged)}` });
+  await staged.database.transaction(staged.settings, discard);
+}

@@ -1,0 +1,163 @@
+import { createHash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
+import { IngestError } from "../../errors.js";
+import { planGet, type StoredChunk } from "../../store/get.js";
+import type { ScopedStore } from "../../store/open.js";
+import { denseSearch } from "../../store/search.js";
+import type { ResolvedImport } from "./options.js";
+import { Findings, prepareRecords, type PreparedRow } from "./prepare.js";
+import { readAhead, type SourceCollection } from "./source.js";
+import { countRows, stageRows } from "./stage.js";
+
+/** What comparing a collection with its source gave. */
+export interface Verification {
+  /** Records that were read again and compared: id, document, metadata and every float of the vector. */
+  readonly compared: number;
+  /** Those of them that had changed at the source since they were copied, and were copied again. */
+  readonly changed: number;
+  /** Sum over all records of a hash of id and float32 vector, in hexadecimal; the same on both sides. */
+  readonly vectorChecksum: string;
+  /** Searches that were run on both sides. */
+  readonly queries: number;
+  /** Mean share of the source's ten nearest that are among ours; 1 when the source's index is exact. */
+  readonly overlap: number | undefined;
+}
+
+const OVERLAP_AT = 10;
+
+/**
+ * Reads the source once more and compares every record with its staged row.
+ *
+ * @throws IngestError when both sides do not end up with the same records.
+ */
+export async function verifyCollection(
+  source: SourceCollection,
+  staged: ScopedStore,
+  options: ResolvedImport,
+  onProgress: (done: number) => void,
+): Promise<Verification> {
+  const ours = new Checksum();
+  const theirs = new Checksum();
+  const queries: (readonly number[])[] = [];
+  let compared = 0;
+  let changed = 0;
+  const total = (await source.count()) ?? 0;
+  const every = Math.max(1, Math.floor(total / Math.max(1, options.sampleQueries)));
+  for await (const records of readAhead(source.pages(options.pageRows))) {
+    options.args.signal?.throwIfAborted();
+    const rows = prepareRecords(records, source.name, staged, options, new Findings());
+    const stored = await storedRows(staged, rows);
+    const different = rows.filter((row) => !isSame(row, stored.get(row.id), staged));
+    if (different.length > 0) {
+      changed += different.length;
+      await stageRows(staged, different);
+      for (const [id, row] of await storedRows(staged, different)) stored.set(id, row);
+      const still = different.find((row) => !isSame(row, stored.get(row.id), staged));
+      if (still !== undefined) throw unequal(source.name, still.id);
+    }
+    for (const row of rows) {
+      theirs.add(row.id, rounded(row.vector, staged));
+      ours.add(row.id, stored.get(row.id)!.embedding!);
+      if (compared % every === 0 && queries.length < options.sampleQueries) queries.push(row.vector);
+      compared += 1;
+    }
+    onProgress(compared);
+  }
+  const count = await countRows(staged, options.args.signal);
+  if (count !== compared || ours.value !== theirs.value) throw changing(source.name, compared, count);
+  const overlap = await meanOverlap(source, staged, queries);
+  return {
+    compared,
+    changed,
+    vectorChecksum: theirs.value,
+    queries: overlap === undefined ? 0 : queries.length,
+    overlap,
+  };
+}
+
+async function storedRows(store: ScopedStore, rows: readonly PreparedRow[]): Promise<Map<string, StoredChunk>> {
+  const ids = rows.map((row) => row.id);
+  const get = planGet({ ids, include: ["documents", "metadatas", "embeddings"] }, store.options.contentCipher);
+  return new Map((await get(store)).map((chunk) => [chunk.id, chunk]));
+}
+
+function isSame(row: PreparedRow, stored: StoredChunk | undefined, store: ScopedStore): boolean {
+  if (stored?.embedding?.length !== row.vector.length) return false;
+  const vector = rounded(row.vector, store);
+  return (
+    stored.content === row.content &&
+    isDeepStrictEqual(stored.metadata, JSON.parse(row.metadata)) &&
+    stored.embedding.every((value, index) => value === vector[index])
+  );
+}
+
+/** A vector as its column keeps it. */
+function rounded(vector: readonly number[], { model }: ScopedStore): number[] {
+  return vector.map(model.storageType === "halfvec" ? toHalf : Math.fround);
+}
+
+/** The nearest float16, ties to even. */
+function toHalf(value: number): number {
+  const single = Math.fround(value);
+  // Below 2^-14 the steps are all 2^-24; above, ten bits follow the first.
+  const exponent = Math.max(-14, Math.floor(Math.log2(Math.abs(single) || 1)));
+  const step = 2 ** (exponent - 10);
+  const scaled = single / step;
+  const floor = Math.floor(scaled);
+  const rest = scaled - floor;
+  const steps = rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
+  return steps * step;
+}
+
+async function meanOverlap(
+  source: SourceCollection,
+  staged: ScopedStore,
+  queries: readonly (readonly number[])[],
+): Promise<number | undefined> {
+  if (source.nearest === undefined || queries.length === 0) return undefined;
+  let sum = 0;
+  for (const [index, wanted] of (await source.nearest(queries, OVERLAP_AT)).entries()) {
+    const hits = await denseSearch(staged, {
+      vector: queries[index]!,
+      k: OVERLAP_AT,
+      filter: undefined,
+      includeEmbeddings: false,
+      efSearch: staged.options.efSearch,
+      probes: staged.options.probes,
+      timeoutMs: undefined,
+      signal: undefined,
+    });
+    const found = new Set(hits.map((hit) => hit.document.id!));
+    sum += wanted.length === 0 ? 1 : wanted.filter((id) => found.has(id)).length / wanted.length;
+  }
+  return sum / queries.length;
+}
+
+/** A sum that does not depend on the order of the records. */
+class Checksum {
+  #sum = 0n;
+
+  add(id: string, vector: readonly number[]): void {
+    const hash = createHash("sha256").update(id).update("\0").update(Float32Array.from(vector)).digest();
+    this.#sum = BigInt.asUintN(64, this.#sum + hash.readBigUInt64BE());
+  }
+
+  get value(): string {
+    return this.#sum.toString(16).padStart(16, "0");
+  }
+}
+
+function unequal(collection: string, id: string): IngestError {
+  return new IngestError(
+    `Record ${JSON.stringify(id)} of the collection ${JSON.stringify(collection)} is not the same after it was stored. ` +
+      "Nothing of the collection is visible; please report this.",
+  );
+}
+
+function changing(collection: string, compared: number, count: number): IngestError {
+  return new IngestError(
+    `The collection ${JSON.stringify(collection)} gave ${compared} records when it was read again and ${count} were copied: ` +
+      "it was written to meanwhile, or holds an id twice. Nothing of it is visible. Stop the writers, and run the import " +
+      "again with restart.",
+  );
+}

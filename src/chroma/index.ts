@@ -1,0 +1,14 @@
+export { importChroma, planImportChroma, type ImportChromaArgs } from "./import-chroma.js";
+export type { ChromaConnection } from "./client.js";
+export type { ImportArgs, ImportInto, ImportProgress } from "./import/options.js";
+export type { ImportedCollection, ImportReport } from "./import/import.js";
+export type { ImportPlan, PlannedCollection } from "./import/plan.js";
+export type { Verification } from "./import/verify.js";
+export { Chroma, type ChromaCollectionInfo } from "./chroma.js";
+export type { ChromaLibArgs } from "./chroma-args.js";
+export { setDefaultConnection } from "./default-connection.js";
+export { exportChroma, type ExportChromaArgs, type ExportedChromaCollection } from "./export-chroma.js";
+export { DualStore, type DualStoreOptions, type ReadDifference } from "./dual-store.js";
+export { runChromaServer, type ChromaServer, type RunChromaOptions } from "./run-server.js";
+export { importJsonl, planImportJsonl, type ImportJsonlArgs } from "./import-jsonl.js";
+export type { RecordMapping } from "./import/jsonl-source.js";

@@ -1,0 +1,58 @@
+import { float16Bits } from "./float16.js";
+
+/** Length of a field, then pgvector's own header: int16 dimensions, int16 unused. */
+const HEADER = 8;
+
+/**
+ * Room for a number of vectors, each kept as the bytes of its field in COPY BINARY, length included: so a vector is
+ * converted once, when it comes, and its own array is let go.
+ *
+ * @see https://github.com/pgvector/pgvector/blob/master/src/halfvec.c `halfvec_recv`
+ */
+export class VectorSlab {
+  readonly bytes: Buffer;
+  /** Bytes of one field. */
+  readonly stride: number;
+  readonly #floats: Float32Array;
+  readonly #halves: Uint16Array | undefined;
+
+  constructor(
+    rows: number,
+    readonly dimensions: number,
+    readonly type: "vector" | "halfvec",
+  ) {
+    const size = type === "vector" ? 4 : 2;
+    // Whole multiples of four, so that each vector can be written as numbers in place.
+    this.stride = HEADER + size * dimensions;
+    const memory = new ArrayBuffer(Math.ceil((this.stride * rows) / 4) * 4);
+    this.bytes = Buffer.from(memory);
+    this.#floats = type === "vector" ? new Float32Array(memory) : new Float32Array(dimensions);
+    this.#halves = type === "halfvec" ? new Uint16Array(memory) : undefined;
+    for (let offset = 0; offset + this.stride <= memory.byteLength; offset += this.stride) {
+      this.bytes.writeInt32BE(this.stride - 4, offset);
+      this.bytes.writeInt16BE(dimensions, offset + 4);
+    }
+  }
+
+  /** @param vector of `dimensions` numbers, checked already. */
+  put(slot: number, vector: ArrayLike<number>): void {
+    const start = slot * this.stride + HEADER;
+    const end = (slot + 1) * this.stride;
+    if (this.#halves === undefined) {
+      this.#floats.set(vector, start / 4);
+      this.bytes.subarray(start, end).swap32();
+      return;
+    }
+    this.#floats.set(vector);
+    for (let i = 0; i < this.dimensions; i += 1) this.#halves[start / 2 + i] = float16Bits(this.#floats[i]!);
+    this.bytes.subarray(start, end).swap16();
+  }
+
+  /** A copy of one vector; of float32 only. */
+  get(slot: number): Float32Array {
+    const copy = Buffer.alloc(this.stride - HEADER);
+    this.bytes.copy(copy, 0, slot * this.stride + HEADER, (slot + 1) * this.stride);
+    copy.swap32();
+    return new Float32Array(copy.buffer, copy.byteOffset, this.dimensions);
+  }
+}

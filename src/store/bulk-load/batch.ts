@@ -1,0 +1,86 @@
+import { CopyBuffers, type CopyRow } from "../../db/copy-encoder.js";
+import { VectorSlab } from "../../db/vector-slab.js";
+import type { ReadyRow } from "./embed-groups.js";
+
+/** A row of a batch; its vector is in the batch's slab. */
+export interface BatchRow extends CopyRow {
+  /** Position in the source, from 0. */
+  readonly row: number;
+  readonly ownId: boolean;
+  readonly sourceHash: Uint8Array;
+}
+
+/** Rows of one transaction. Used again for later ones, so that a load does not take new memory for each. */
+export class Batch {
+  readonly slab: VectorSlab;
+  readonly buffers = new CopyBuffers();
+  readonly #capacity: number;
+  readonly #maxTextBytes: number;
+  #rows = new Map<string, BatchRow>();
+  #free: number[] = [];
+  #next = 0;
+  #textBytes = 0;
+  /** Rows taken, those included that a later one of the same id has replaced. */
+  taken = 0;
+  /** Rows of the source that have been dealt with once this batch is stored. */
+  end = 0;
+  /** The row that was taken last. */
+  last: BatchRow | undefined;
+
+  constructor(capacity: number, maxTextBytes: number, dimensions: number, type: "vector" | "halfvec") {
+    this.slab = new VectorSlab(capacity, dimensions, type);
+    this.#capacity = capacity;
+    this.#maxTextBytes = maxTextBytes;
+  }
+
+  get full(): boolean {
+    return this.#rows.size >= this.#capacity || this.#textBytes >= this.#maxTextBytes;
+  }
+
+  /** Rows to be written: one for each id. */
+  get size(): number {
+    return this.#rows.size;
+  }
+
+  /** Bytes of texts and vectors. */
+  get bytes(): number {
+    return this.#textBytes + this.#rows.size * this.slab.stride;
+  }
+
+  /** Takes a row, in place of an earlier one of the same id: one statement cannot write a row twice. */
+  add({ id, content, metadata, contentHash, row, ownId, sourceHash, vector }: ReadyRow): void {
+    const earlier = this.#rows.get(id);
+    if (earlier !== undefined) {
+      this.#free.push(earlier.slot);
+      this.#textBytes -= bytesOf(earlier);
+    }
+    const slot = this.#free.pop() ?? this.#next++;
+    const made = { id, content, metadata, contentHash, slot, row, ownId, sourceHash };
+    this.slab.put(slot, vector);
+    this.#rows.set(id, made);
+    this.#textBytes += bytesOf(made);
+    this.taken += 1;
+    this.last = made;
+    this.end = row + 1;
+  }
+
+  /** In the order of their ids, in which all writers take their locks. */
+  sorted(): BatchRow[] {
+    return [...this.#rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  clear(): void {
+    this.#rows = new Map();
+    this.#free = [];
+    this.#next = 0;
+    this.#textBytes = 0;
+    this.taken = 0;
+    this.end = 0;
+    this.last = undefined;
+  }
+}
+
+/** As if all texts were ASCII, which is near enough for a limit. */
+function bytesOf(row: BatchRow): number {
+  return row.id.length + row.content.length + row.metadata.length + row.contentHash.length;
+}
