@@ -22,7 +22,7 @@ describeServer("a login of a tenant's own", () => {
     database = await openServerDatabase();
     superuser = database.newPool();
     const ownerPool = database.newPool({ connectionString: database.ownerUrl });
-    owner = await PostgresVectorStore.initialize(new HashedEmbeddings(), { ...config, pool: ownerPool });
+    owner = await PostgresVectorStore.initialize(new HashedEmbeddings(), { ...config, pool: ownerPool, lexical: true });
     admin = await PostgresVectorStore.fromExistingIndex(new HashedEmbeddings(), { ...config, pool: superuser });
     for (const tenant of ["a", "b", HOSTILE]) {
       await owner.forTenant(tenant).addDocuments([
@@ -88,9 +88,11 @@ describeServer("a login of a tenant's own", () => {
 
     const store = await PostgresVectorStore.fromExistingIndex(new HashedEmbeddings(), { ...config, pool });
     const own = store.forTenant(tenant);
-    await own.addDocuments([{ id: "3", pageContent: "one more", metadata: {} }]);
+    await own.addDocuments([{ id: "3", pageContent: "one addition", metadata: {} }]);
     expect(await own.search("secret", { k: 10 })).toHaveLength(3);
+    expect((await own.search("addition", { searchType: "lexical" }))[0]!.document.id).toBe("3");
     await own.delete({ ids: ["3"] });
+    expect(await own.search("addition", { searchType: "lexical" })).toEqual([]);
     expect(await store.forTenant("b").search("secret")).toEqual([]);
     const refused = await errorOf(store.forTenant("b").addDocuments([{ id: "9", pageContent: "x", metadata: {} }]));
     expect(refused).toBeInstanceOf(TenantIsolationError);
@@ -123,10 +125,7 @@ describeServer("a login of a tenant's own", () => {
     const { role, steps } = await owner.tenants.planLogin("a");
     expect(steps.map((step) => step.name)).toEqual([
       "tenant-login/role",
-      "tenant-login/policy",
-      "tenant-login/policy",
-      "tenant-login/policy",
-      "tenant-login/policy",
+      ...Array<string>(3 + 4).fill("tenant-login/policy"),
       "tenant-login/rights",
     ]);
     expect(await rolesLike(role)).toBe(0);
