@@ -207,7 +207,7 @@ declare
 begin
   insert into {{lexicalSegments}}
   select tenant_id, collection, nextval({{lexicalSequenceName}}), 0, 0, count(*)
-  from old_rows group by tenant_id, collection;
+  from old_rows where {{lexicalVisible}} group by tenant_id, collection;
   for touched in select distinct tenant_id, collection from old_rows loop
     perform {{lexicalSettle}}(touched.tenant_id, touched.collection);
   end loop;

@@ -30,6 +30,12 @@ export const LEXICAL_DEFAULTS: LexicalSettings = {
   b: 0.6,
 };
 
+/**
+ * Beginning of the names of collections whose rows nobody searches yet, such as those of an import. They are indexed when
+ * they come to have another name.
+ */
+export const STAGING_PREFIX = "langchain-pgvector import ";
+
 /** First half of the advisory locks under which a tenant's index is compacted. */
 export const COMPACTION_LOCK = 0x6c_65_78_69;
 
@@ -70,6 +76,7 @@ export function lexicalNames(
     lexicalKey: `((1 << ${own}) | (hashtext(term collate "C") & ((1 << ${own}) - 1)))`,
     lexicalLevel: "least(14, greatest(0, 2 * ceil(ln(greatest(total, 1) / 512.0) / ln(4.0))))::int4",
     lexicalSettings: settingsComment(settings),
+    lexicalVisible: visible("old_rows"),
   };
   return { ...all, lexicalIndex: indexSql(all, settings) };
 }
@@ -96,6 +103,11 @@ export function lexicalObjects(schema: string, layout: Layout) {
     lexicalEmpty: named("empty"),
     lexicalBuild: named("build"),
   };
+}
+
+/** The trigger functions of a lexical index, as SQL writes their signatures. They have the rights of whoever writes. */
+export function lexicalTriggerFunctions(schema: string, table: string): string[] {
+  return ["add", "change", "remove", "empty"].map((part) => `${lexicalName(schema, table, part)}()`);
 }
 
 /** SQL that drops the functions of a store's lexical index, whose tables and triggers are gone. */
@@ -132,7 +144,7 @@ function indexSql(names: Record<string, string>, settings: LexicalSettings): str
     `o.tenant_id = n.tenant_id and o.collection = n.collection and o.${names.id} = n.${names.id} ` +
     `and o.${names.content} = n.${names.content}` +
     (settings.languageKey === undefined ? "" : ` and ${config("o")} = ${config("n")}`);
-  const changed = `from new_rows n where not exists (select from old_rows o where ${same})`;
+  const changed = `from new_rows n where ${visible("n")} and not exists (select from old_rows o where ${same})`;
   const settle = [
     "  for touched in select distinct tenant_id, collection from new_rows loop",
     `    perform ${names.lexicalSettle}(touched.tenant_id, touched.collection);`,
@@ -142,7 +154,7 @@ function indexSql(names: Record<string, string>, settings: LexicalSettings): str
   const gone = [
     `  insert into ${names.lexicalSegments}`,
     `  select o.tenant_id, o.collection, nextval(${names.lexicalSequenceName}), 0, 0, count(*)`,
-    `  from old_rows o where not exists (select from new_rows n where ${same})`,
+    `  from old_rows o where ${visible("o")} and not exists (select from new_rows n where ${same})`,
     "  group by o.tenant_id, o.collection;",
   ].join("\n");
   const use = (signature: string, returns: string, from: string, finish: string): string =>
@@ -154,7 +166,7 @@ function indexSql(names: Record<string, string>, settings: LexicalSettings): str
       written: render(PLACED, { ...names, config: config("n"), from }),
     });
   return [
-    use(`${names.lexicalAdd}()`, "trigger", "from new_rows n", settle),
+    use(`${names.lexicalAdd}()`, "trigger", `from new_rows n where ${visible("n")}`, settle),
     use(`${names.lexicalChange}()`, "trigger", changed, `${gone}\n${settle}`),
     use(
       `${names.lexicalBuild}(tenant text, place text, keys text[])`,
@@ -163,6 +175,10 @@ function indexSql(names: Record<string, string>, settings: LexicalSettings): str
       "",
     ),
   ].join("\n");
+}
+
+function visible(row: string): string {
+  return `not starts_with(${row}.collection, ${quoteLiteral(STAGING_PREFIX)})`;
 }
 
 /** The text search configuration of a document, as SQL over its metadata. */

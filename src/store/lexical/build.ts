@@ -2,7 +2,7 @@ import sql, { empty, raw } from "sql-template-tag";
 import { TextArrayParameter } from "../../db/codec.js";
 import { quoteQualified } from "../../db/identifiers.js";
 import { administrationSettings } from "../../db/tenant-scope.js";
-import { lexicalTables, settingsComment } from "../../schema/lexical.js";
+import { lexicalTables, settingsComment, STAGING_PREFIX } from "../../schema/lexical.js";
 import { DEFAULT_TENANT } from "../options.js";
 import type { OpenStore } from "../open.js";
 import { registryOf, requireAdministrator } from "../tenants/registry.js";
@@ -69,7 +69,8 @@ async function findPlaces(store: OpenStore): Promise<LexicalPlace[]> {
     const { rows } = await store.database.execute(
       {
         name: "lexical-collections",
-        sql: sql`select distinct collection from ${store.table} where tenant_id = ${tenant}::text order by collection`,
+        sql: sql`select distinct collection from ${store.table} where tenant_id = ${tenant}::text
+          and not starts_with(collection, ${STAGING_PREFIX}::text) order by collection`,
       },
       { settings },
     );

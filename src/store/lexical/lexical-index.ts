@@ -26,7 +26,8 @@ export class LexicalIndex {
    */
   async compact(options: CompactOptions = {}): Promise<CompactedLexical> {
     const store = await this.#scoped();
-    const { tenant, settings } = store;
+    const { tenant, settings, keeper } = store;
+    await keeper.idle();
     return compactLexical(
       store,
       requireLexical(store),
