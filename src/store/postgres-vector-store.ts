@@ -58,7 +58,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   readonly #args: PostgresVectorStoreArgs;
   readonly #options: ResolvedOptions;
-  readonly #database: Database;
+  #database: Database;
   readonly #ownsPool: boolean;
   #opening: Promise<OpenStore> | undefined;
   #mustExist = false;
@@ -163,6 +163,8 @@ export class PostgresVectorStore extends BasePGVectorStore {
     const Store = this.constructor as typeof PostgresVectorStore;
     const view = new Store(this.embeddings, { ...args, tenantId: toTenantId(tenantId), pool: this.#database.pool });
     view.#parent = this;
+    // It knows which statements are prepared.
+    view.#database = this.#database;
     return view;
   }
 

@@ -57,6 +57,18 @@ describeServer("searches of a table partitioned by tenant", () => {
   }, 180_000);
   afterAll(() => database.close());
 
+  it("the index of a partition is measured, whether it was built with the others or for a tenant that moved", async () => {
+    const { rows } = await ownerPool.query<{ note: string | null }>(
+      `select obj_description(i.indexrelid, 'pg_class') as note from pg_index i
+       join pg_class c on c.oid = i.indexrelid join pg_am a on a.oid = c.relam and a.amname = 'hnsw'
+       where i.indrelid in ($1::regclass, 'found_default'::regclass)`,
+      [partition],
+    );
+    expect(rows).toHaveLength(2);
+    for (const { note } of rows)
+      expect(note).toMatch(/^langchain-pgvector: efSearch \d+, recall@10 0?1?\.\d+ in \d+ searches$/);
+  });
+
   /** The last search that `call` ran, planned again as the app role in its scope, with the time that planning took. */
   async function planOf(tenant: string, filter?: object): Promise<string> {
     await store.forTenant(tenant).search(queries[0]!, { k: 10 });

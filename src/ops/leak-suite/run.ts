@@ -67,7 +67,7 @@ export interface LeakReport {
   readonly seed: number;
   /** Calls by operation, and how many of them ended in an error. */
   readonly byKind: Readonly<Record<string, { calls: number; refused: number }>>;
-  /** The first 50 leaks and surprises. */
+  /** Leaks and surprises: 50 at most, and two of a kind for one operation. */
   readonly findings: readonly LeakFinding[];
   readonly durationMs: number;
 }
@@ -155,13 +155,15 @@ async function attack(world: World, total: number, seed: number, config: LeakSui
   const deck = possible.flatMap((operation) => Array.from({ length: operation.weight ?? 1 }, () => operation));
   const every = Math.max(1, Math.floor(total / 100));
   let next = 0;
+  let done = 0;
   const work = async (): Promise<void> => {
     while (next < total) {
       config.signal?.throwIfAborted();
       const position = next;
       next += 1;
       await perform(world, deck, seed, position);
-      if ((position + 1) % every === 0) config.onProgress?.({ operations: position + 1, total, seed });
+      done += 1;
+      if (done % every === 0 || done === total) config.onProgress?.({ operations: done, total, seed });
     }
   };
   const workers = Array.from({ length: poolSize * WORKERS_PER_CONNECTION }, work);

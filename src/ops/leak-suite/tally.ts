@@ -11,6 +11,8 @@ export interface LeakFinding {
 }
 
 const MAX_FINDINGS = 50;
+/** So that one operation that leaks often does not hide the others. */
+const MAX_FOR_OPERATION = 2;
 
 /** Counts what the operations bring to light. */
 export class Tally {
@@ -63,7 +65,9 @@ export class Tally {
   }
 
   #note(kind: LeakFinding["kind"], origin: Origin, detail: string): void {
-    if (this.findings.length < MAX_FINDINGS) this.findings.push({ kind, ...origin, detail });
+    if (this.findings.length === MAX_FINDINGS) return;
+    const alike = this.findings.filter((known) => known.kind === kind && known.operation === origin.operation);
+    if (alike.length < MAX_FOR_OPERATION) this.findings.push({ kind, ...origin, detail });
   }
 }
 

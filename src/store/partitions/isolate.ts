@@ -1,6 +1,8 @@
 import type { Session } from "../../db/database.js";
 import { partitionName } from "../../schema/partitions.js";
-import type { OpenStore } from "../open.js";
+import { noteRecall } from "../measure-recall.js";
+import { scopeTo, type OpenStore } from "../open.js";
+import { findIndexOf } from "../plan-search.js";
 import { requireAdministrator, stateOf, unknownTenant } from "../tenants/registry.js";
 import { alone } from "./locks.js";
 import {
@@ -25,7 +27,7 @@ export async function isolateTenant(store: OpenStore, tenant: string, options: M
   const checked = checkMoveOptions(options);
   const { signal, vacuum = true } = checked;
   signal?.throwIfAborted();
-  return store.database.connection(async (session) => {
+  const moved = await store.database.connection(async (session) => {
     await checkTenant(session, store, tenant);
     return alone(session, store, async () => {
       const tree = await readTree(session, store);
@@ -55,6 +57,9 @@ export async function isolateTenant(store: OpenStore, tenant: string, options: M
       return { tenantId: tenant, partition: move.target.name, moved: true, ...switched };
     });
   }, signal);
+  const index = moved.moved ? await findIndexOf(scopeTo(store, tenant)).catch(() => undefined) : undefined;
+  if (index !== undefined) await noteRecall(store, index.name, undefined, tenant);
+  return moved;
 }
 
 /** What {@link isolateTenant} would do. No effects. */
