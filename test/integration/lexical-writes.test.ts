@@ -7,7 +7,15 @@ import { Database } from "../../src/db/database.js";
 import { PostgresVectorStore, type ExportRecord, type Filter, type PostgresVectorStoreArgs } from "../../src/index.js";
 import { ensureSchema } from "../../src/schema/ensure.js";
 import { resolveOptions } from "../../src/store/options.js";
-import { openTestDatabase, testSchema, type TestDatabase } from "../helpers/database.js";
+import {
+  describeServer,
+  openServerDatabase,
+  openTestDatabase,
+  testSchema,
+  type ServerTestDatabase,
+  type TestDatabase,
+} from "../helpers/database.js";
+import { recordQueries } from "../helpers/recorded-queries.js";
 import { HashedEmbeddings } from "../helpers/vectors.js";
 
 const embeddings = new HashedEmbeddings();
@@ -159,6 +167,33 @@ describe("promoted keys", () => {
     expect(await found(store, "apples")).toEqual(["1", "3", "4"]);
     expect(await store.maxMarginalRelevanceSearch("apples", { k: 1, filter: { ...filter } })).toHaveLength(1);
   });
+});
+
+describeServer("a vector index", () => {
+  let server: ServerTestDatabase;
+  beforeAll(async () => {
+    server = await openServerDatabase();
+  });
+  afterAll(() => server.close());
+
+  it("serves the leg by vector, which counts what it met", async () => {
+    const pool = server.newPool();
+    const recorded = recordQueries(pool);
+    const store = await PostgresVectorStore.initialize(new HashedEmbeddings(64), argsOf({ pool }));
+    const rows = Array.from({ length: 9_000 }, (_, i) =>
+      doc(`row ${i}`, `word${i % 500} text ${i}`, { common: i % 10 !== 0 }),
+    );
+    await store.bulkLoad(rows, { vacuum: false });
+    await store.createHnswIndex({ m: 8, efConstruction: 32 });
+    const filter = { common: true };
+    const dense = await store.search("word7 text 7", { k: 5, filter });
+    recorded.length = 0;
+    const hits = await store.search("word7 text 7", { searchType: "hybrid", k: 5, efSearch: 100, filter });
+    expect(recorded.some(({ text }) => text.includes("dense as materialized") && /as met\b/.test(text))).toBe(true);
+    expect(hits[0]).toMatchObject({ document: { id: "row 7" }, lexical: { rank: 1 }, dense: { rank: 1 } });
+    expect(hits.every((hit) => hit.document.metadata["common"] === true)).toBe(true);
+    expect(dense[0]!.document.id).toBe("row 7");
+  }, 60_000);
 });
 
 describe("documents", () => {

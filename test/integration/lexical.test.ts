@@ -329,10 +329,14 @@ describe("turning it on", () => {
     expect(asked.name).toBe("ConfigurationError");
   });
 
-  it.each(["off", "rls"] as const)(
-    "indexes the rows that are there, beside writers, with tenancy %s",
-    async (tenancy) => {
-      const args = argsOf({ lexical: false, tenancy });
+  it.each([
+    ["off", "none"],
+    ["rls", "none"],
+    ["rls", "by-tenant"],
+  ] as const)(
+    "indexes the rows that are there, beside writers, with tenancy %s and partitions %s",
+    async (tenancy, partitions) => {
+      const args = argsOf({ lexical: false, tenancy, partitions });
       const view = (store: PostgresVectorStore, tenant: string): PostgresVectorStore =>
         tenancy === "rls" ? store.forTenant(tenant) : store;
       const plain = await PostgresVectorStore.initialize(embeddings, args);
