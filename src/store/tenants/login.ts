@@ -6,7 +6,7 @@ import { scramVerifier } from "../../db/scram.js";
 import { SQLSTATE, sqlstateOf } from "../../db/sqlstate.js";
 import { ConfigurationError, TenantIsolationError } from "../../errors.js";
 import { applySteps } from "../../schema/apply.js";
-import { lexicalName } from "../../schema/lexical.js";
+import { lexicalName, lexicalTables } from "../../schema/lexical.js";
 import { MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE } from "../../schema/layout.js";
 import type { SchemaStep } from "../../schema/plan.js";
 import { findTenantRelations, type SecuredRelation } from "../../schema/tenant-relations.js";
@@ -100,7 +100,9 @@ export async function planDropLogin(
   const on = [REVISIONS_TABLE, MODELS_TABLE, TENANTS_TABLE, ...relations.map((found) => found.name)];
   const revokes =
     `revoke all on ${on.map((table) => quoteQualified(store.schema, table)).join(", ")} from ${name};\n` +
-    (store.lexical === undefined ? "" : `revoke all on sequence ${segmentSequence(store)} from ${name};\n`) +
+    sequencesOf(store, relations)
+      .map((sequence) => `revoke all on sequence ${sequence} from ${name};\n`)
+      .join("") +
     facts.schemas.map((schema) => `revoke usage on schema ${quoteIdentifier(schema)} from ${name};\n`).join("") +
     (facts.publicConnects ? "" : `revoke connect on database ${quoteIdentifier(facts.database)} from ${name};\n`);
   return {
@@ -151,9 +153,11 @@ function policySql(store: OpenStore, relation: string, policy: string, role: str
   );
 }
 
-/** Numbers the segments that writers of the lexical index make. */
-function segmentSequence({ schema, options }: OpenStore): string {
-  return lexicalName(schema, options.layout.table, "segment");
+/** The sequence that writers of the lexical index draw from, in a list; the index may be younger than the open store. */
+function sequencesOf({ schema, options }: OpenStore, relations: readonly SecuredRelation[]): string[] {
+  const { table } = options.layout;
+  const [postings] = lexicalTables(table);
+  return relations.some(({ name }) => name === postings) ? [lexicalName(schema, table, "segment")] : [];
 }
 
 function rightsSql(store: OpenStore, facts: LoginFacts, relations: readonly SecuredRelation[]): string {
@@ -165,7 +169,9 @@ function rightsSql(store: OpenStore, facts: LoginFacts, relations: readonly Secu
     `grant select on ${on(REVISIONS_TABLE)}, ${on(MODELS_TABLE)} to ${role};\n` +
     `grant select, insert on ${on(TENANTS_TABLE)} to ${role};\n` +
     `grant select, insert, update, delete on ${relations.map(({ name }) => on(name)).join(", ")} to ${role};\n` +
-    (store.lexical === undefined ? "" : `grant usage on sequence ${segmentSequence(store)} to ${role};\n`)
+    sequencesOf(store, relations)
+      .map((sequence) => `grant usage on sequence ${sequence} to ${role};\n`)
+      .join("")
   );
 }
 
