@@ -329,7 +329,9 @@ describeServer("a store with others at work", () => {
       await fill(store, 5_000);
       const build = errorOf(store.createHnswIndex({ m: 64, efConstruction: 800 }));
       await until(async () => (await pool.query("select from pg_stat_progress_create_index")).rows.length > 0);
-      await pool.query("select pg_cancel_backend(pid) from pg_stat_progress_create_index");
+      await pool.query(
+        "select pg_cancel_backend(pid) from pg_stat_progress_create_index where datname = current_database()",
+      );
       expect((await build).name).toBe("IndexBuildError");
       const indexes = async (): Promise<boolean[]> => {
         const { rows } = await pool.query<{ valid: boolean }>(
