@@ -3,6 +3,8 @@ import { table, type Benchmark } from "./harness.js";
 
 /** By the name that `npm run bench -- <name>` takes. */
 const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmark }>>> = {
+  hybrid: () => import("./hybrid.js"),
+  retrieval: () => import("./retrieval.js"),
   ingest: () => import("./ingest.js"),
   search: () => import("./search.js"),
   tenancy: () => import("./tenancy.js"),

@@ -37,6 +37,9 @@ export const REGISTRY_SQL = ${JSON.stringify(readFileSync(join(root, "sql/regist
 /** Turns row-level security on for one table that has a tenant_id. */
 export const TENANCY_SQL = ${JSON.stringify(readFileSync(join(root, "sql/tenancy.sql"), "utf8"))};
 
+/** A function that indexes texts, with {{names}} for what differs between its uses. */
+export const LEXICAL_INDEX_SQL = ${JSON.stringify(readFileSync(join(root, "sql/lexical-index.sql"), "utf8"))};
+
 export const CHUNKS_MIGRATIONS: readonly Migration[] = ${folder("chunks")};
 
 export const COLLECTIONS_MIGRATIONS: readonly Migration[] = ${folder("collections")};
@@ -44,6 +47,8 @@ export const COLLECTIONS_MIGRATIONS: readonly Migration[] = ${folder("collection
 export const LOADS_MIGRATIONS: readonly Migration[] = ${folder("loads")};
 
 export const TENANTS_MIGRATIONS: readonly Migration[] = ${folder("tenants")};
+
+export const LEXICAL_MIGRATIONS: readonly Migration[] = ${folder("lexical")};
 `;
 
 if (process.argv.includes("--check")) {

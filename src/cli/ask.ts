@@ -9,6 +9,7 @@ import {
 } from "../chains/index.js";
 import { ConfigurationError } from "../errors.js";
 import type { Filter } from "../store/filter/index.js";
+import type { SearchType } from "../store/options.js";
 import { abortable } from "./abortable.js";
 import { chatModelError, createChatModel, type ChatModelSpec } from "./chat-model.js";
 import type { CliContext } from "./context.js";
@@ -16,6 +17,7 @@ import {
   addEmbeddingFlags,
   addFilterFlag,
   addJsonFlag,
+  addModeFlag,
   addTargetFlags,
   addTenancyFlags,
   atLeast,
@@ -29,6 +31,7 @@ import { withTarget, type TargetFlags, type TenancyFlags } from "./target.js";
 interface AskFlags extends TargetFlags, TenancyFlags, ModelFlags, PatienceFlags {
   readonly k: number;
   readonly filter?: Filter;
+  readonly mode?: SearchType;
   readonly json?: boolean;
 }
 
@@ -39,7 +42,7 @@ export function addAsk(program: Command, context: CliContext): void {
     .argument("<question...>", "the question")
     .option("-k <number>", "how many chunks to answer from", atLeast(1), 5)
     .option("--chat-model <model>", "provider:model, such as openai:gpt-4o-mini; none quotes the chunks");
-  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addFilterFlag(command)))))
+  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addFilterFlag(addModeFlag(command))))))
     .addHelpText(
       "after",
       `
@@ -61,7 +64,7 @@ async function ask(context: CliContext, question: string, flags: AskFlags): Prom
     const store = await openCliStore(context, target, flags, { create: false, chat });
     const model = chat === undefined ? undefined : await createChatModel(withPatience(chat, flags));
     const chain = createRagChain({
-      retriever: store.asRetriever({ k: flags.k, filter: flags.filter }),
+      retriever: store.asRetriever({ k: flags.k, filter: flags.filter, ...(flags.mode && { searchType: flags.mode }) }),
       ...(model && { model }),
     });
     const print = flags.json === true ? printJson : printStream;

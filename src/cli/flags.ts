@@ -73,6 +73,29 @@ export function addFilterFlag(command: Command): Command {
   return command.option("--filter <json>", `metadata filter, such as '{"source": {"$like": "docs/%"}}'`, jsonObject);
 }
 
+/** Adds the flag that says what a text is searched by. */
+export function addModeFlag(command: Command): Command {
+  return command.addOption(
+    new Option("--mode <mode>", "search by meaning, by words (BM25) or by both (default: similarity)").choices([
+      "similarity",
+      "lexical",
+      "hybrid",
+    ]),
+  );
+}
+
+/** Adds the flags of the lexical index of a store that is to be made. */
+export function addLexicalFlags(command: Command): Command {
+  return command
+    .option("--lexical", "keep a lexical index, for --mode lexical and hybrid")
+    .option("--language <name>", "language of the texts for --lexical, such as german or de (default: english)");
+}
+
+export interface LexicalFlags {
+  readonly lexical?: boolean;
+  readonly language?: string;
+}
+
 export function addJsonFlag(command: Command): Command {
   return command.option("--json", "print one JSON document on stdout");
 }

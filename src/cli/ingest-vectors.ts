@@ -4,12 +4,12 @@ import { DEFAULT_FIELDS } from "../loaders/vector-files/to-item.js";
 import { readVectorFile } from "../loaders/vector-files/read-vector-file.js";
 import type { BulkLoadItem, BulkLoadProgress } from "../store/bulk-load/options.js";
 import type { CliContext } from "./context.js";
-import type { ColumnNames, PatienceFlags } from "./flags.js";
+import type { ColumnNames, LexicalFlags, PatienceFlags } from "./flags.js";
 import type { ModelFlags } from "./model-options.js";
 import { openCliStore } from "./open-store.js";
 import type { Target, TargetFlags, TenancyFlags } from "./target.js";
 
-export interface VectorFlags extends TargetFlags, TenancyFlags, ModelFlags, PatienceFlags {
+export interface VectorFlags extends LexicalFlags, TargetFlags, TenancyFlags, ModelFlags, PatienceFlags {
   readonly from: string;
   readonly documents?: string;
   readonly fields?: ColumnNames;

@@ -2,7 +2,16 @@ import { Option, type Command } from "commander";
 import { ConfigurationError, LoadError } from "../errors.js";
 import { findFiles } from "../loaders/find-files.js";
 import type { CliContext } from "./context.js";
-import { addEmbeddingFlags, addJsonFlag, addTargetFlags, addTenancyFlags, atLeast, columns, dashed } from "./flags.js";
+import {
+  addEmbeddingFlags,
+  addJsonFlag,
+  addLexicalFlags,
+  addTargetFlags,
+  addTenancyFlags,
+  atLeast,
+  columns,
+  dashed,
+} from "./flags.js";
 import { ingestVectors, type VectorFlags } from "./ingest-vectors.js";
 import { ingestFiles, type IngestResult } from "./ingest-files.js";
 import { resolveEmbeddings } from "./model-options.js";
@@ -23,7 +32,7 @@ export function addIngest(program: Command, context: CliContext): void {
     .option("--chunk-size <characters>", "most characters of a chunk (default: 1000)", atLeast(2))
     .option("--chunk-overlap <characters>", "characters repeated between chunks (default: 100)", atLeast(0));
   addVectorFlags(command);
-  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(command))))
+  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addLexicalFlags(command)))))
     .addHelpText(
       "after",
       `

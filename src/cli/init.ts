@@ -1,3 +1,4 @@
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import type { Command } from "commander";
 import { createEmbeddings } from "../embeddings/create.js";
 import { Database } from "../db/database.js";
@@ -7,7 +8,8 @@ import { ensureSchema } from "../schema/ensure.js";
 import { inspectSchema, type SchemaState } from "../schema/inspect.js";
 import { planSchema, type SchemaStep } from "../schema/plan.js";
 import type { PromotedType } from "../schema/promoted-keys.js";
-import { newModel } from "../store/open.js";
+import { buildLexical } from "../store/lexical/build.js";
+import { newModel, openStore } from "../store/open.js";
 import { resolveOptions, type PostgresVectorStoreArgs } from "../store/options.js";
 import { abortable } from "./abortable.js";
 import type { CliContext } from "./context.js";
@@ -15,9 +17,11 @@ import {
   addDistanceFlag,
   addEmbeddingFlags,
   addJsonFlag,
+  addLexicalFlags,
   addTargetFlags,
   addTenancyFlags,
   atLeast,
+  type LexicalFlags,
   type PatienceFlags,
   promotion,
   repeated,
@@ -27,7 +31,7 @@ import type { ModelFlags } from "./model-options.js";
 import { inspectStore, storeArgs } from "./open-store.js";
 import { withTarget, type Target, type TargetFlags, type TenancyFlags } from "./target.js";
 
-interface InitFlags extends TargetFlags, TenancyFlags, ModelFlags, PatienceFlags {
+interface InitFlags extends LexicalFlags, TargetFlags, TenancyFlags, ModelFlags, PatienceFlags {
   readonly dimensions?: number;
   readonly distance?: Metric;
   readonly extensionSchema?: string;
@@ -50,7 +54,7 @@ export function addInit(program: Command, context: CliContext): void {
     .option("--rewrite", "allow --promote on a table that has rows, which writes all of it again under a lock")
     .option("--partitioned", "partition a new table by tenant, so that tenants isolate works (needs --tenancy rls)")
     .option("--plan", "print the SQL and change nothing");
-  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addDistanceFlag(command)))))
+  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addLexicalFlags(addDistanceFlag(command))))))
     .addHelpText(
       "after",
       `
@@ -62,6 +66,7 @@ Examples:
   langchain-pgvector init --database-url postgres://owner@localhost/rag --plan
   langchain-pgvector init --table articles --embeddings openai:text-embedding-3-small
   langchain-pgvector init --table articles --tenancy rls
+  langchain-pgvector init --table articles --lexical --language german
   langchain-pgvector init --table articles --tenancy rls --partitioned
   langchain-pgvector init --table articles --promote year:number --promote source.kind:text`,
     )
@@ -96,11 +101,30 @@ async function init(context: CliContext, target: Target, flags: InitFlags): Prom
   // What is there was read without knowing which keys are to be promoted.
   const found = promote === undefined ? state : await database.connection((s) => inspectSchema(s, options.layout));
   const model = state.activeModel ?? (await abortable(context.signal, () => newModel(options, embeddings)));
-  // Asking for tenancy here is the one way to turn it on for a table that is there without it. A plan needs no consent.
-  const allowed = { enableTenancy: true, rewrite: plan || flags.rewrite === true, demote };
+  // Asking here is the one way to turn tenancy or the lexical index on for a table that is there without. A plan needs no
+  // consent.
+  const allowed = { enableTenancy: true, enableLexical: true, rewrite: plan || flags.rewrite === true, demote };
   const steps = planSchema(found, options.layout, model, allowed);
-  if (!plan) await ensureSchema(database, options.layout, () => Promise.resolve(model), allowed);
+  if (!plan) {
+    await ensureSchema(database, options.layout, () => Promise.resolve(model), allowed);
+    if (options.layout.lexical !== undefined) await finishLexicalIndex(context, target, args, embeddings);
+  }
   context.out(flags.json ? JSON.stringify({ applied: !plan, steps }) : toText(steps, plan));
+}
+
+/** Indexes the rows that were there before the index; goes on where an earlier call was stopped. */
+async function finishLexicalIndex(
+  context: CliContext,
+  target: Target,
+  args: PostgresVectorStoreArgs,
+  embeddings: EmbeddingsInterface,
+): Promise<void> {
+  const store = await openStore(new Database(target.pool), resolveOptions(args), embeddings);
+  const indexed = await buildLexical(store, store.lexical!, {
+    signal: context.signal,
+    onProgress: (chunks) => context.err(`indexed ${chunks.toLocaleString("en")} chunks`),
+  });
+  if (indexed > 0) context.err(`The lexical index is complete: ${indexed.toLocaleString("en")} chunks.`);
 }
 
 /** @throws ConfigurationError for a key that is not promoted, or is to be promoted in the same run. */

@@ -8,7 +8,7 @@ import { announce } from "./announce.js";
 import type { ChatModelSpec } from "./chat-model.js";
 import { chooseEmbedder } from "./choose-embedder.js";
 import type { CliContext } from "./context.js";
-import { withPatience, type PatienceFlags } from "./flags.js";
+import { withPatience, type LexicalFlags, type PatienceFlags } from "./flags.js";
 import { resolveEmbeddings, type ModelFlags } from "./model-options.js";
 import type { Target, TargetFlags, TenancyFlags } from "./target.js";
 
@@ -29,7 +29,7 @@ export interface OpenCliStoreOptions {
 export async function openCliStore(
   context: CliContext,
   target: Target,
-  flags: TargetFlags & TenancyFlags & ModelFlags & PatienceFlags,
+  flags: TargetFlags & TenancyFlags & ModelFlags & PatienceFlags & LexicalFlags,
   { create, chat, vectors }: OpenCliStoreOptions,
 ): Promise<PostgresVectorStore> {
   const args = storeArgs(target, flags, context);
@@ -86,7 +86,7 @@ function tenantLabel({ tenancy, tenantId }: PostgresVectorStoreArgs): string {
 /** The store's options that the shared flags stand for. */
 export function storeArgs(
   target: Target,
-  flags: TargetFlags & TenancyFlags,
+  flags: TargetFlags & TenancyFlags & LexicalFlags,
   context: CliContext,
 ): PostgresVectorStoreArgs {
   const { id, content, metadata, embedding } = flags.columns ?? {};
@@ -98,6 +98,9 @@ export function storeArgs(
     ...(flags.collectionTable !== undefined && { collectionTableName: flags.collectionTable }),
     ...(flags.tenancy !== undefined && { tenancy: flags.tenancy }),
     ...(flags.tenant !== undefined && { tenancy: "rls" as const, tenantId: flags.tenant }),
+    ...((flags.lexical === true || flags.language !== undefined) && {
+      lexical: flags.language === undefined ? true : { language: flags.language },
+    }),
     ...(flags.appRole !== undefined && { appRole: flags.appRole }),
     columns: {
       ...(id !== undefined && { idColumnName: id }),

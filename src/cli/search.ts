@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { citationOf, formatCitation } from "../chains/citation.js";
 import { ConfigurationError } from "../errors.js";
 import type { Filter } from "../store/filter/index.js";
+import type { SearchType } from "../store/options.js";
 import type { SearchHit } from "../store/search-hit.js";
 import { abortable } from "./abortable.js";
 import type { CliContext } from "./context.js";
@@ -9,6 +10,7 @@ import {
   addEmbeddingFlags,
   addFilterFlag,
   addJsonFlag,
+  addModeFlag,
   addTargetFlags,
   addTenancyFlags,
   atLeast,
@@ -21,6 +23,8 @@ import { withTarget, type TargetFlags, type TenancyFlags } from "./target.js";
 interface SearchFlags extends TargetFlags, TenancyFlags, ModelFlags, PatienceFlags {
   readonly k: number;
   readonly filter?: Filter;
+  readonly mode?: SearchType;
+  readonly explain?: boolean;
   readonly json?: boolean;
 }
 
@@ -29,15 +33,17 @@ const SNIPPET_CHARACTERS = 200;
 export function addSearch(program: Command, context: CliContext): void {
   const command = program
     .command("search")
-    .description("find the chunks nearest to a text")
+    .description("find the chunks that suit a text best")
     .argument("<query...>", "what to look for")
-    .option("-k <number>", "how many chunks", atLeast(1), 5);
-  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addFilterFlag(command)))))
+    .option("-k <number>", "how many chunks", atLeast(1), 5)
+    .option("--explain", "say what each ranking made of a chunk, and which words matched");
+  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addFilterFlag(addModeFlag(command))))))
     .addHelpText(
       "after",
       `
 Examples:
   langchain-pgvector search "row level security" -k 3
+  langchain-pgvector search '"index only scan" -gin visibility' --mode hybrid --explain
   langchain-pgvector search vacuum --filter '{"source": {"$like": "docs/%"}}' --json`,
     )
     .action((words: string[], flags: SearchFlags) => search(context, words.join(" "), flags));
@@ -47,10 +53,14 @@ async function search(context: CliContext, query: string, flags: SearchFlags): P
   if (query.trim() === "") throw new ConfigurationError("The query is empty; write what to look for.");
   await withTarget(context, flags, "open", async (target) => {
     const store = await openCliStore(context, target, flags, { create: false });
-    const { k, filter } = flags;
-    const hits = await abortable(context.signal, () => store.search(query, { k, filter, signal: context.signal }));
+    const { k, filter, mode, explain = false } = flags;
+    const hits = await abortable(context.signal, () =>
+      store.search(query, { k, filter, searchType: mode, signal: context.signal }),
+    );
+    if (hits[0]?.fallback !== undefined)
+      context.err(`The query has no word to look up; searched by ${hits[0].fallback}.`);
     if (flags.json) context.out(JSON.stringify(hits.map(toJson)));
-    else context.out(hits.map(toText).join("\n\n") || "nothing found");
+    else context.out(hits.map((hit, index) => toText(hit, index, explain)).join("\n\n") || "nothing found");
   });
 }
 
@@ -60,9 +70,25 @@ function toJson({ document, ...hit }: SearchHit): object {
   return { document: { id, pageContent, metadata }, ...hit };
 }
 
-function toText({ document, score, distance }: SearchHit, index: number): string {
+function toText(hit: SearchHit, index: number, explain: boolean): string {
+  const { document } = hit;
   const place = formatCitation(citationOf(document, index + 1, { start: 0, end: document.pageContent.length }));
   const text = document.pageContent.replace(/\s+/g, " ");
   const snippet = text.length <= SNIPPET_CHARACTERS ? text : `${text.slice(0, SNIPPET_CHARACTERS).toWellFormed()}…`;
-  return `${index + 1}. ${place}\n   similarity ${score.toFixed(3)}, distance ${distance!.toFixed(3)}\n   ${snippet}`;
+  return `${index + 1}. ${place}\n   ${scoreText(hit)}${explain ? explainText(hit) : ""}\n   ${snippet}`;
+}
+
+function scoreText({ score, similarity, distance, lexical }: SearchHit): string {
+  if (lexical === undefined && score === similarity)
+    return `similarity ${score.toFixed(3)}, distance ${distance!.toFixed(3)}`;
+  const bm25 = lexical === undefined ? "" : `, BM25 ${lexical.bm25.toFixed(3)}`;
+  return `score ${score.toFixed(3)}${bm25}${distance === undefined ? "" : `, distance ${distance.toFixed(3)}`}`;
+}
+
+/** Places in both rankings and the words that matched, each as it is stored. */
+function explainText({ dense, lexical }: SearchHit): string {
+  const byVector = dense === undefined ? "not among the candidates by vector" : `by vector no. ${dense.rank}`;
+  const byWords =
+    lexical === undefined ? "not among those by words" : `by words no. ${lexical.rank}: ${lexical.terms.join(", ")}`;
+  return `\n   ${byVector}; ${byWords}`;
 }

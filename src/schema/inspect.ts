@@ -4,6 +4,7 @@ import type { Session } from "../db/database.js";
 import { qualified, quoteIdentifier, quoteQualified } from "../db/identifiers.js";
 import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
 import { ConfigurationError } from "../errors.js";
+import { lexicalTables, type StoredLexicalSettings } from "./lexical.js";
 import { readPromotedKeys, type PromotedColumnFacts, type PromotedKey } from "./promoted-keys.js";
 import { loadsTable, MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE, type Layout, type ModelVersion } from "./layout.js";
 
@@ -42,6 +43,11 @@ export interface RelationState {
   readonly columns: ReadonlyMap<string, string>;
 }
 
+/** A lexical index: its tables are made together, so the facts are those of all of them. */
+export interface LexicalState extends RelationState {
+  readonly settings: StoredLexicalSettings;
+}
+
 /** What is in the database for one store. */
 export interface SchemaState {
   readonly server: ServerInfo;
@@ -54,6 +60,8 @@ export interface SchemaState {
   readonly tenants: RelationState;
   readonly chunks: RelationState;
   readonly collections: RelationState | undefined;
+  /** The lexical index, when the store has one. */
+  readonly lexical: LexicalState | undefined;
   readonly loads: RelationState;
   readonly activeModel: ModelVersion | undefined;
   /** Metadata keys that the table of chunks has a column for. */
@@ -103,6 +111,7 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
         ${relationFacts(layout.collectionsTable ?? "", layout.appRole)} as collections,
         ${relationFacts(loadsTable(layout), layout.appRole)} as loads,
         ${relationFacts(TENANTS_TABLE, layout.appRole)} as tenants,
+        ${relationFacts(lexicalTables(layout.table)[0], layout.appRole)} as lexical,
         ${roleFacts(layout.appRole)} as role,
         ${sizeFacts(layout)} as size
       from target`,
@@ -137,6 +146,7 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
       layout.collectionsTable === undefined
         ? undefined
         : toRelation(row.collections, registry, layout.collectionsTable),
+    lexical: toLexical(row.lexical, registry, lexicalTables(layout.table)[0]),
     loads: toRelation(row.loads, registry, loadsTable(layout)),
     activeModel: registry?.model,
     promotedKeys: readPromotedKeys(layout.table, row.chunks?.promoted ?? []),
@@ -168,6 +178,7 @@ interface InspectRow {
   collections: RelationFacts | null;
   loads: RelationFacts | null;
   tenants: RelationFacts | null;
+  lexical: RelationFacts | null;
   role: RoleState;
   size: { rows: number; total: number } | null;
 }
@@ -178,6 +189,7 @@ interface RelationFacts {
   rowSecurity: boolean;
   partitioned: boolean;
   granted: boolean;
+  comment: string | null;
 }
 
 interface Registry {
@@ -192,6 +204,7 @@ function relationFacts(table: string, appRole: string | undefined): Sql {
         select jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod))
         from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
       ),
+      'comment', obj_description(c.oid, 'pg_class'),
       'promoted', (
         select coalesce(jsonb_agg(jsonb_build_object(
           'column', a.attname, 'comment', d.description, 'type', format_type(a.atttypid, a.atttypmod),
@@ -252,13 +265,25 @@ function toRelation(facts: RelationFacts | null, registry: Registry | undefined,
   };
 }
 
+function toLexical(
+  facts: RelationFacts | null,
+  registry: Registry | undefined,
+  name: string,
+): LexicalState | undefined {
+  const state = toRelation(facts, registry, name);
+  // A table of that name which the library did not make is somebody else's.
+  if (!state.exists || state.revision === undefined) return undefined;
+  return { ...state, settings: JSON.parse(facts!.comment ?? "{}") as StoredLexicalSettings };
+}
+
 async function readRegistry(session: Session, schema: string, layout: Layout): Promise<Registry> {
   const { rows } = await session.execute({
     name: "registry",
     sql: sql`
       select relation, revision, breaking, null as model
       from ${qualified(schema, REVISIONS_TABLE)}
-      where relation in (${layout.table}, ${layout.collectionsTable ?? layout.table}, ${loadsTable(layout)}, ${TENANTS_TABLE})
+      where relation in (${layout.table}, ${layout.collectionsTable ?? layout.table}, ${loadsTable(layout)}, ${TENANTS_TABLE},
+        ${lexicalTables(layout.table)[0]})
       union all
       select null, null, null, to_jsonb(m)
       from ${qualified(schema, MODELS_TABLE)} m

@@ -1,5 +1,6 @@
 import { quoteIdentifier, quoteQualified, shortenName } from "../db/identifiers.js";
 import { ConfigurationError } from "../errors.js";
+import type { LexicalSettings } from "./lexical.js";
 import type { Migration } from "./migrations.generated.js";
 import type { PromotedKey } from "./promoted-keys.js";
 
@@ -30,6 +31,8 @@ export interface Layout {
   readonly partitions: "none" | "by-tenant" | undefined;
   /** The role that applications work as, and that gets rights on the tables; always there with tenancy. */
   readonly appRole: string | undefined;
+  /** The lexical index that is asked for; one that is there is found and kept up whether or not it is. */
+  readonly lexical: LexicalSettings | undefined;
   /** Where pgvector is to be created when the database does not have it yet. */
   readonly extensionSchema: string | undefined;
   readonly columns: {

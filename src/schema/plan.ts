@@ -1,5 +1,6 @@
 import { quoteIdentifier, quoteLiteral, quoteQualified } from "../db/identifiers.js";
 import { ConfigurationError, SchemaDriftError, SchemaVersionError } from "../errors.js";
+import { lexicalNames, lexicalTables } from "./lexical.js";
 import {
   FIXED_COLUMNS,
   loadsTable,
@@ -12,6 +13,7 @@ import {
 } from "./layout.js";
 import {
   CHUNKS_MIGRATIONS,
+  LEXICAL_MIGRATIONS,
   COLLECTIONS_MIGRATIONS,
   LOADS_MIGRATIONS,
   REGISTRY_SQL,
@@ -37,6 +39,8 @@ const MINIMUM_VECTOR_VERSION = [0, 7] as const;
 export interface PlanOptions {
   /** Turns row-level security on for a table that exists without it; otherwise that is an error. */
   readonly enableTenancy?: boolean;
+  /** Gives a table that is there a lexical index, whose rows then have to be indexed; otherwise that is an error. */
+  readonly enableLexical?: boolean;
   /** Allows promoting keys of a table that has rows, which rewrites it; otherwise that is an error. */
   readonly rewrite?: boolean;
   /** Promoted keys whose columns are to be dropped. */
@@ -91,6 +95,14 @@ export function planSchema(
     const sql = partitions + secured(migration, layout.table) + more;
     steps.push(migrationStep("chunks", layout.table, migration, names, sql));
   }
+  const lexical = planLexical(state, layout, names, options.enableLexical ?? false);
+  const created = steps.at(-1);
+  if (!state.chunks.exists && lexical.length > 0) {
+    // In one transaction with its table, so that no row can come before the index.
+    steps[steps.length - 1] = { name: created!.name, sql: [created!, ...lexical].map(({ sql }) => sql).join("\n") };
+  } else {
+    steps.push(...lexical);
+  }
   for (const migration of collections ? pending(collections, COLLECTIONS_MIGRATIONS) : []) {
     const table = layout.collectionsTable!;
     steps.push(migrationStep("collections", table, migration, names, secured(migration, table)));
@@ -103,6 +115,30 @@ export function planSchema(
   steps.push(...planTenancy(state, layout, options.enableTenancy ?? false));
   steps.push(...grantSteps(state, layout));
   return steps;
+}
+
+/** The lexical index of a table that is to have one. */
+function planLexical(state: SchemaState, layout: Layout, names: Record<string, string>, wanted: boolean): SchemaStep[] {
+  const [relation, ...others] = lexicalTables(layout.table);
+  if (state.lexical !== undefined) {
+    checkRelation(state.lexical, relation, LEXICAL_MIGRATIONS);
+    return [];
+  }
+  if (layout.lexical === undefined) return [];
+  if (state.chunks.exists && !wanted) {
+    throw new ConfigurationError(
+      `The table ${JSON.stringify(layout.table)} has no lexical index. As the owner, add it, online, with: ` +
+        `npx langchain-pgvector init --table ${layout.table} --lexical`,
+    );
+  }
+  const all = lexicalNames(names, state.schema, layout, { ...layout.lexical, building: state.chunks.exists });
+  const secured =
+    layout.tenancy === "rls"
+      ? [relation, ...others].map((name) => rowSecuritySql(state.schema, layout, name)).join("")
+      : "";
+  return LEXICAL_MIGRATIONS.map((migration) =>
+    migrationStep("lexical", relation, migration, all, migration.revision === 1 ? secured : ""),
+  );
 }
 
 /** SQL that records the active embedding model of a store. */

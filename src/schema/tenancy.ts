@@ -10,6 +10,7 @@ import {
   TENANTS_TABLE,
   type Layout,
 } from "./layout.js";
+import { lexicalName, lexicalTables } from "./lexical.js";
 import { TENANCY_SQL } from "./migrations.generated.js";
 import type { SchemaStep } from "./plan.js";
 import { tenantRelations } from "./tenant-relations.js";
@@ -47,6 +48,7 @@ export function planTenancy(state: SchemaState, layout: Layout, wanted: boolean)
     [layout.table, state.chunks],
     [layout.collectionsTable ?? "", state.collections],
     [loadsTable(layout), state.loads],
+    ...lexicalTables(layout.table).map((name): [string, RelationState | undefined] => [name, state.lexical]),
   ];
   const unsecured = open.filter(([, relation]) => relation?.exists === true && !relation.rowSecurity);
   if (unsecured.length === 0) return [];
@@ -74,8 +76,11 @@ function registerStoredTenants(state: SchemaState, layout: Layout): string {
 export function grantSteps(state: SchemaState, layout: Layout): SchemaStep[] {
   if (layout.appRole === undefined) return [];
   const tenancy = layout.tenancy === "rls";
-  const relations = [state.chunks, state.collections, state.loads, tenancy ? state.tenants : undefined];
-  if (relations.every((relation) => relation === undefined || (relation.exists && relation.granted))) return [];
+  const lexical = state.lexical !== undefined || layout.lexical !== undefined;
+  const relations = [state.chunks, state.collections, state.loads, tenancy ? state.tenants : undefined, state.lexical];
+  const unmade = lexical && state.lexical === undefined;
+  if (!unmade && relations.every((relation) => relation === undefined || (relation.exists && relation.granted)))
+    return [];
   const role = quoteIdentifier(layout.appRole);
   const on = (table: string): string => quoteQualified(state.schema, table);
   return [
@@ -85,7 +90,8 @@ export function grantSteps(state: SchemaState, layout: Layout): SchemaStep[] {
         `grant usage on schema ${quoteIdentifier(state.schema)} to ${role};\n` +
         `grant select on ${on(REVISIONS_TABLE)}, ${on(MODELS_TABLE)} to ${role};\n` +
         (tenancy ? `grant select, insert on ${on(TENANTS_TABLE)} to ${role};\n` : "") +
-        `grant select, insert, update, delete on ${tenantRelations(layout).map(on).join(", ")} to ${role};\n`,
+        `grant select, insert, update, delete on ${tenantRelations(layout, lexical).map(on).join(", ")} to ${role};\n` +
+        (lexical ? `grant usage on sequence ${lexicalName(state.schema, layout.table, "segment")} to ${role};\n` : ""),
     },
   ];
 }

@@ -1,14 +1,16 @@
 import sql, { raw } from "sql-template-tag";
 import type { Session } from "../db/database.js";
 import { loadsTable, type Layout } from "./layout.js";
+import { lexicalTables } from "./lexical.js";
 
 /**
- * The tables of tenant data that a layout names. Row-level security, the app role's rights, the linter and the leak
- * suite all follow this list, so whatever holds rows of tenants has its place here.
+ * The tables of tenant data that a layout names, those of its lexical index included where it has one. Row-level security,
+ * the app role's rights, the linter and the leak suite all follow this list, so whatever holds rows of tenants has its
+ * place here.
  */
-export function tenantRelations(layout: Layout): readonly string[] {
+export function tenantRelations(layout: Layout, lexical: boolean): readonly string[] {
   const collections = layout.collectionsTable === undefined ? [] : [layout.collectionsTable];
-  return [layout.table, ...collections, loadsTable(layout)];
+  return [layout.table, ...collections, loadsTable(layout), ...(lexical ? lexicalTables(layout.table) : [])];
 }
 
 /** The restrictive policy of every table of tenant data; its comment names the store. */

@@ -55,5 +55,6 @@ async function deleteWhere(store: ScopedStore, condition: Sql): Promise<number> 
     return rowCount ?? 0;
   });
   store.memory.noteRows(store.tenant, deleted);
+  store.keeper.noteRows(store, deleted);
   return deleted;
 }

@@ -72,6 +72,7 @@ export async function expireStore(store: ScopedStore, expiry: Expiry, options: E
   for await (const count of expireChunks(store, expiry, store.settings, signal)) {
     deleted += count;
     store.memory.noteRows(store.tenant, count);
+    store.keeper.noteRows(store, count);
     onProgress?.(deleted);
   }
   if (deleted === 0) return 0;

@@ -12,6 +12,8 @@ import type { SchemaState, ServerInfo } from "../schema/inspect.js";
 import { FIXED_COLUMNS, type Layout, type Metric, type ModelVersion, type StorageType } from "../schema/layout.js";
 import type { PromotedColumns } from "./filter/index.js";
 import type { ResolvedOptions } from "./options.js";
+import { LexicalKeeper } from "./lexical/keeper.js";
+import { openLexical, type OpenLexical } from "./lexical/open.js";
 import { SearchMemory } from "./search-memory.js";
 
 /** A store whose schema is known: everything that building a statement needs. */
@@ -34,7 +36,10 @@ export interface OpenStore {
   };
   /** The role that calls switch to, because row-level security does not bind the connection's own. */
   readonly scopeRole: string | undefined;
-  /** The one thing that changes while a store is open. */
+  /** The lexical index, when the store has one. */
+  readonly lexical: OpenLexical | undefined;
+  readonly keeper: LexicalKeeper;
+  /** What is remembered while a store is open. */
   readonly memory: SearchMemory;
 }
 
@@ -95,6 +100,8 @@ export async function openStore(
       promoted: new Map(state.promotedKeys.map(({ key, type, column }) => [key, { type, column: identifier(column) }])),
     },
     scopeRole: isolationRole(state, layout),
+    lexical: openLexical(state, layout),
+    keeper: new LexicalKeeper(),
     memory: new SearchMemory(),
   };
 }

@@ -2,12 +2,15 @@ import pg from "pg";
 import type { Pool } from "../db/pool.js";
 import { ConfigurationError } from "../errors.js";
 import { parseFilter, type Filter, type FilterNode } from "./filter/index.js";
+import type { LexicalSettings } from "../schema/lexical.js";
 import { checkLayout, type Layout, type Metric, type StorageType } from "../schema/layout.js";
 import { parsePromotedKeys, type PromotedType } from "../schema/promoted-keys.js";
 import type { PGVectorStoreArgs } from "./base-class.js";
 import { metricOfCollection } from "./collection-metric.js";
 import { checkCipher, type ContentCipher } from "./content-cipher.js";
 import { SILENT, type Logger } from "./logger.js";
+import { checkFusion, checkWeights, DEFAULT_WEIGHTS, type Fusion, type FusionWeights } from "./fusion/fusion.js";
+import { checkLexical, type LexicalOptions } from "./lexical/options.js";
 import { checkMetric } from "./metric.js";
 import { tenantResolver, type TenantId } from "./tenant.js";
 
@@ -21,7 +24,7 @@ export const DEFAULT_APP_ROLE = "langchain_pgvector_app";
 const MAX_COLLECTION_BYTES = 500;
 
 /** What text-in methods search with; the same words in config, retriever and CLI. */
-export type SearchType = "similarity";
+export type SearchType = "similarity" | "lexical" | "hybrid";
 
 /** Options of {@link PostgresVectorStore}: those of the base class, with the same meaning, and ours. */
 export interface PostgresVectorStoreArgs extends Omit<PGVectorStoreArgs, "filter" | "tableName" | "pool"> {
@@ -78,8 +81,18 @@ export interface PostgresVectorStoreArgs extends Omit<PGVectorStoreArgs, "filter
    * @defaultValue `"replace"`
    */
   metadataOnUpsert?: "replace" | "merge";
-  /** @defaultValue `"similarity"` */
+  /**
+   * What text-in methods search by: the vectors, the words (BM25), or both. Anything but `"similarity"` needs a lexical
+   * index, which a table that has to be created then gets.
+   * @defaultValue `"similarity"`
+   */
   searchType?: SearchType;
+  /** The lexical index of a table that has to be created; a table that is there keeps the one that it has. */
+  lexical?: boolean | LexicalOptions;
+  /** How hybrid searches combine the two rankings. @defaultValue `"relativeScore"` */
+  fusion?: Fusion;
+  /** What each ranking counts for in hybrid searches. @defaultValue see `FusionWeights` */
+  weights?: FusionWeights;
   /**
    * Candidates that an HNSW scan keeps while it searches, 1 to 1,000.
    * @defaultValue what `createHnswIndex` measured to be enough for a recall of 0.99, else 100
@@ -115,6 +128,9 @@ export interface ResolvedOptions {
   readonly probes: number | undefined;
   readonly timeoutMs: number | undefined;
   readonly contentCipher: ContentCipher | undefined;
+  readonly searchType: SearchType;
+  readonly fusion: Fusion;
+  readonly weights: FusionWeights;
   readonly logger: Logger;
 }
 
@@ -143,6 +159,7 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
     tenancy,
     partitions,
     appRole: args.appRole ?? (tenancy === "rls" ? DEFAULT_APP_ROLE : undefined),
+    lexical: lexicalSettings(args),
     extensionSchema: args.extensionSchemaName ?? undefined,
     columns: {
       id: args.columns?.idColumnName ?? "id",
@@ -172,6 +189,9 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
     probes: integer("probes", args.probes, 1, 32_768),
     timeoutMs: integer("timeoutMs", args.timeoutMs, 1, 2_147_483_647),
     contentCipher: checkCipher(args.contentCipher),
+    searchType: checkSearchType(args.searchType) ?? "similarity",
+    fusion: checkFusion(args.fusion) ?? "relativeScore",
+    weights: checkWeights(args.weights) ?? DEFAULT_WEIGHTS,
     logger: args.logger ?? SILENT,
   });
 }
@@ -210,11 +230,28 @@ export function integer(name: string, value: number | undefined, min: number, ma
   return value;
 }
 
-function oneOf<const T extends string>(name: string, value: T | undefined, known: readonly T[]): T | undefined {
+export function oneOf<const T extends string>(name: string, value: T | undefined, known: readonly T[]): T | undefined {
   if (value === undefined || known.includes(value)) return value;
   throw new ConfigurationError(
     `${name} ${JSON.stringify(value)} is unknown; use ${known.map((k) => `"${k}"`).join(" or ")}.`,
   );
+}
+
+/** @throws ConfigurationError unless it is undefined or one of ours. */
+export function checkSearchType(value: SearchType | undefined, more: readonly string[] = []): SearchType | undefined {
+  return oneOf<string>("searchType", value, ["similarity", "lexical", "hybrid", ...more]) as SearchType | undefined;
+}
+
+function lexicalSettings(args: PostgresVectorStoreArgs): LexicalSettings | undefined {
+  const { lexical = (args.searchType ?? "similarity") !== "similarity", contentCipher } = args;
+  if (lexical === false) return undefined;
+  if (contentCipher !== undefined) {
+    throw new ConfigurationError(
+      "A lexical index would hold the words of the content in the clear, which `contentCipher` encrypts. " +
+        'Leave `lexical` out and use searchType: "similarity".',
+    );
+  }
+  return checkLexical(lexical === true ? {} : lexical);
 }
 
 function checkCollection(name: string): string {
@@ -232,5 +269,4 @@ function checkReserved(args: PostgresVectorStoreArgs): void {
       throw new ConfigurationError(`${name} is not supported by this release; remove it.`);
     }
   }
-  oneOf("searchType", given["searchType"] as SearchType | undefined, ["similarity"]);
 }

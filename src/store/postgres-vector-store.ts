@@ -21,6 +21,8 @@ import { getOrCreateCollection } from "./collections.js";
 import { withCollectionMetric } from "./collection-metric.js";
 import { decryptHits, refuseContentFilter } from "./content-cipher.js";
 import { planDelete, type DeleteParams } from "./delete.js";
+import { LexicalIndex } from "./lexical/lexical-index.js";
+import { checkWords, searchByWords } from "./lexical/search-by-words.js";
 import { checkExpiry, expireStore, type ExpireOptions } from "./expire.js";
 import { combineFilters, parseDocumentFilter, parseFilter, type Filter } from "./filter/index.js";
 import { getByIds, planGet, type GetParams, type StoredChunk } from "./get.js";
@@ -32,7 +34,7 @@ import { integer, resolveOptions, resolvePool, type PostgresVectorStoreArgs, typ
 import { PostgresRetriever, type PostgresRetrieverOptions } from "./retriever.js";
 import { toChunkRows } from "./rows.js";
 import { checkK, toSearchHit, type SearchHit, type SearchOptions } from "./search-hit.js";
-import { denseSearch, type DenseSearch } from "./search.js";
+import { denseSearch, type DenseHit, type DenseSearch } from "./search.js";
 import { StorePool } from "./store-pool.js";
 import { toTenantId } from "./tenant.js";
 import { TenantAdmin } from "./tenants/admin.js";
@@ -178,6 +180,14 @@ export class PostgresVectorStore extends BasePGVectorStore {
     return new TenantAdmin(() => this.#open());
   }
 
+  /** The lexical index of this store: its state, its compaction, and its building for rows that were there before. */
+  get lexical(): LexicalIndex {
+    return new LexicalIndex(
+      () => this.#open(),
+      () => this.#scoped(),
+    );
+  }
+
   /**
    * Embeds documents and stores them in one transaction: all of them or none. A document whose id is there replaces it.
    *
@@ -241,12 +251,22 @@ export class PostgresVectorStore extends BasePGVectorStore {
   /** The `k` best chunks for a text or a vector, best first. */
   async search(query: string | readonly number[], options: SearchOptions = {}): Promise<SearchHit[]> {
     const request = this.#searchRequest(options);
+    const words = checkWords(query, options, this.#options);
     const { signal } = options;
     signal?.throwIfAborted();
     const store = await orAbort(this.#scoped(), signal);
-    const vector = typeof query === "string" ? await orAbort(this.embeddings.embedQuery(query), signal) : query;
+    let embedded: Promise<readonly number[]> | undefined;
+    const embed = (): Promise<readonly number[]> =>
+      (embedded ??=
+        typeof query === "string" ? orAbort(this.embeddings.embedQuery(query), signal) : Promise.resolve(query));
+    const byWords = await this.#filtered((current) => searchByWords(current, request, words, embed), store);
+    if (byWords !== undefined) return byWords;
+    const vector = await embed();
     const hits = await this.#filtered((current) => denseSearch(current, { ...request, vector }), store);
-    return (await orAbort(decryptHits(this.#options.contentCipher, store.tenant, hits), signal)).map(toSearchHit);
+    const plain = await orAbort(decryptHits(this.#options.contentCipher, store.tenant, hits), signal);
+    return plain
+      .map(toSearchHit)
+      .map((hit) => (words === undefined ? hit : { ...hit, fallback: "similarity" as const }));
   }
 
   override async similaritySearch(
@@ -268,6 +288,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
     return (await this.search(query, { k, filter })).map((hit) => [hit.document, this.#scoreOf(hit)]);
   }
 
+  /** Always by vector, whatever the store's `searchType`. */
   override async similaritySearchVectorWithScore(
     query: number[],
     k: number,
@@ -298,9 +319,15 @@ export class PostgresVectorStore extends BasePGVectorStore {
     if (!(lambda >= 0 && lambda <= 1)) throw new ConfigurationError(`lambda must be from 0 to 1, got ${lambda}.`);
     const fetchK = Math.max(checkK(options.fetchK ?? 20, "fetchK"), checkK(k));
     const request = this.#searchRequest({ k: fetchK, filter, includeEmbeddings: true });
+    const words = checkWords(query, {}, this.#options);
     const store = await this.#scoped();
     const vector = await this.embeddings.embedQuery(query);
-    const hits = await this.#filtered((current) => denseSearch(current, { ...request, vector }), store);
+    const embed = (): Promise<readonly number[]> => Promise.resolve(vector);
+    const hits = await this.#filtered(
+      async (current): Promise<readonly (SearchHit | DenseHit)[]> =>
+        (await searchByWords(current, request, words, embed)) ?? denseSearch(current, { ...request, vector }),
+      store,
+    );
     const chosen = maximalMarginalRelevance(
       vector,
       hits.map((hit) => hit.embedding!),
@@ -401,6 +428,11 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** Ends the pool if the store made it. A pool that was passed in belongs to whoever made it. */
   override async end(): Promise<void> {
+    if (this.#parent === undefined)
+      await this.#opening?.then(
+        ({ keeper }) => keeper.idle(),
+        () => undefined,
+      );
     if (this.#ownsPool) await this.#database.end();
   }
 
@@ -472,7 +504,8 @@ export class PostgresVectorStore extends BasePGVectorStore {
   }
 
   #scoreOf(hit: SearchHit): number {
-    return this.#options.scoreNormalization === "distance" ? hit.distance! : hit.similarity!;
+    if (this.#options.scoreNormalization === "similarity") return hit.score;
+    return hit.lexical === undefined && hit.score === hit.similarity ? hit.distance! : 1 - hit.score;
   }
 }
 

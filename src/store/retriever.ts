@@ -4,7 +4,10 @@ import { VectorStoreRetriever, type VectorStoreRetrieverMMRSearchKwargs } from "
 import type { CallbackManagerForRetrieverRun } from "@langchain/core/callbacks/manager";
 import { ConfigurationError } from "../errors.js";
 import type { Filter } from "./filter/index.js";
-import { integer, type SearchType } from "./options.js";
+import { checkFusion, checkWeights, type Fusion, type FusionWeights } from "./fusion/fusion.js";
+import { checkLanguage } from "./lexical/options.js";
+import { checkSearchType, integer, type SearchType } from "./options.js";
+import type { SearchOptions } from "./search-hit.js";
 import type { PostgresVectorStore } from "./postgres-vector-store.js";
 
 /** Options of {@link PostgresRetriever}; those of LangChain's retrievers and ours. */
@@ -17,7 +20,13 @@ export interface PostgresRetrieverOptions extends BaseRetrieverInput {
   searchType?: SearchType | "mmr";
   /** For `"mmr"`: candidates to choose from, and 1 for relevance to 0 for diversity. */
   searchKwargs?: VectorStoreRetrieverMMRSearchKwargs;
-  /** Leaves out documents whose similarity is below this, whatever `scoreNormalization` says. */
+  /** How a hybrid search combines the rankings. @defaultValue the store's */
+  fusion?: Fusion;
+  /** What each ranking counts for in a hybrid search. @defaultValue the store's */
+  weights?: FusionWeights;
+  /** Language of the query, for a search by words. @defaultValue the lexical index's */
+  language?: string;
+  /** Leaves out documents whose `score` in `store.search` is below this, whatever `scoreNormalization` says. */
   scoreThreshold?: number;
   /** Puts `score` into the metadata of what is returned. @defaultValue false */
   includeScores?: boolean;
@@ -29,15 +38,19 @@ export class PostgresRetriever<V extends PostgresVectorStore = PostgresVectorSto
     return "PostgresRetriever";
   }
 
+  /** What the search is done by; LangChain's own `searchType` knows nothing of words. */
+  readonly words: Pick<SearchOptions, "searchType" | "fusion" | "weights" | "language">;
   readonly scoreThreshold: number | undefined;
   readonly includeScores: boolean;
 
   constructor(fields: PostgresRetrieverOptions & { vectorStore: V }) {
-    const { searchType, searchKwargs, scoreThreshold, ...rest } = fields;
-    const known = [undefined, "similarity", "mmr"];
-    if (!known.includes(searchType)) {
-      throw new ConfigurationError(`searchType ${JSON.stringify(searchType)} is unknown; use "similarity" or "mmr".`);
-    }
+    const { searchType, searchKwargs, scoreThreshold, fusion, weights, language, ...rest } = fields;
+    const words = {
+      searchType: searchType === "mmr" ? undefined : checkSearchType(searchType, ["mmr"]),
+      fusion: checkFusion(fusion),
+      weights: checkWeights(weights),
+      language: checkLanguage(language),
+    };
     if (scoreThreshold !== undefined && (searchType === "mmr" || !Number.isFinite(scoreThreshold))) {
       throw new ConfigurationError(
         searchType === "mmr"
@@ -51,6 +64,7 @@ export class PostgresRetriever<V extends PostgresVectorStore = PostgresVectorSto
         ? { ...rest, searchType, ...(searchKwargs !== undefined && { searchKwargs }) }
         : { ...rest, searchType: "similarity" },
     );
+    this.words = words;
     this.scoreThreshold = scoreThreshold;
     this.includeScores = fields.includeScores ?? false;
   }
@@ -60,7 +74,8 @@ export class PostgresRetriever<V extends PostgresVectorStore = PostgresVectorSto
     runManager?: CallbackManagerForRetrieverRun,
   ): Promise<Document[]> {
     if (this.searchType === "mmr") return super._getRelevantDocuments(query, runManager);
-    const hits = await this.vectorStore.search(query, { k: this.k, filter: this.filter as Filter | undefined });
+    const filter = this.filter as Filter | undefined;
+    const hits = await this.vectorStore.search(query, { ...this.words, k: this.k, filter });
     const threshold = this.scoreThreshold;
     return hits
       .filter((hit) => threshold === undefined || hit.score >= threshold)

@@ -1,5 +1,6 @@
 import type { Document } from "@langchain/core/documents";
 import type { DocumentFilter, Filter } from "./filter/index.js";
+import type { Fusion, FusionWeights } from "./fusion/fusion.js";
 import { integer, type SearchType } from "./options.js";
 import type { DenseHit } from "./search.js";
 
@@ -12,13 +13,19 @@ export interface SearchOptions {
   /** Filter on the text of the documents. */
   whereDocument?: DocumentFilter | undefined;
   /** @defaultValue the store's */
-  searchType?: SearchType;
+  searchType?: SearchType | undefined;
   /** Candidates of an HNSW scan, 1 to 1,000; raised to `k` when that is more. @defaultValue the store's */
   efSearch?: number;
   /** Lists that an IVFFlat scan visits. */
   probes?: number;
   /** Whether hits carry their vectors. @defaultValue false */
   includeEmbeddings?: boolean;
+  /** How a hybrid search combines the rankings. @defaultValue the store's */
+  fusion?: Fusion | undefined;
+  /** What each ranking counts for in a hybrid search. @defaultValue the store's */
+  weights?: FusionWeights | undefined;
+  /** Language of the query: a text search configuration or a code. @defaultValue the lexical index's */
+  language?: string | undefined;
   /** Cancels the search on the server. */
   signal?: AbortSignal;
   /** Upper bound on the server's time, in milliseconds. */
@@ -28,7 +35,10 @@ export interface SearchOptions {
 /** One result of `store.search`. */
 export interface SearchHit {
   document: Document;
-  /** Higher is better. For a similarity search it is the similarity. */
+  /**
+   * Higher is better. The similarity; in a lexical search the share of the highest BM25 that the query could give, in a
+   * hybrid search the fused score, both 0 to 1.
+   */
   score: number;
   /** Higher is better. */
   similarity?: number;
@@ -36,6 +46,10 @@ export interface SearchHit {
   distance?: number;
   /** Place in the dense ranking, from 1, and the distance there. */
   dense?: { rank: number; distance: number };
+  /** Place in the lexical ranking, from 1, BM25 there, and the terms that matched, as they are stored. */
+  lexical?: { rank: number; bm25: number; terms: readonly string[] };
+  /** What the search fell back to, because its text has no word that could be looked up. */
+  fallback?: "similarity";
   /** `length === dimensions`; with `includeEmbeddings`. */
   embedding?: number[];
 }

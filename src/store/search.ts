@@ -2,6 +2,7 @@ import { Document } from "@langchain/core/documents";
 import sql, { empty, raw, type Sql } from "sql-template-tag";
 import { decodeVector, VectorParameter } from "../db/codec.js";
 import { orAbort } from "../db/abort.js";
+import type { Statement } from "../db/database.js";
 import { quoteIdentifier, quoteQualified } from "../db/identifiers.js";
 import { compileFilter, regexFilterError, type FilterNode } from "./filter/index.js";
 import { distanceOperator, similarityOf } from "./metric.js";
@@ -45,55 +46,99 @@ const ITERATIVE_SCAN_VERSION = [0, 8] as const;
  * makes up for it.
  */
 export async function denseSearch(store: ScopedStore, search: DenseSearch): Promise<DenseHit[]> {
+  return searchByVector(store, search, justNearest(store));
+}
+
+/** A statement around the rows nearest to a vector, and how its reply is read. */
+export interface VectorStatement<T> {
+  /** `counted` says that the nearest rows come with `met`, how many the scan met. */
+  readonly statement: (nearest: Sql, counted: boolean) => Statement;
+  /** The result, and `met`: that of the rows, else how many came by vector. */
+  readonly read: (rows: Record<string, unknown>[]) => { readonly result: T; readonly met: number };
+}
+
+/** Runs a statement around the rows nearest to a vector as {@link denseSearch} does. */
+export async function searchByVector<T>(
+  store: ScopedStore,
+  search: DenseSearch,
+  around: VectorStatement<T>,
+): Promise<T> {
   checkVector(search.vector, store.model, store.options.metric, () => "The query vector");
-  const { signal } = search;
   const started = performance.now();
-  const strategy = await orAbort(planSearch(store, search), signal);
+  const strategy = await orAbort(planSearch(store, search), search.signal);
   const begun = performance.now();
-  const found = await runSearch(store, search, strategy, started);
+  const found = await runVectorStatement(store, search, strategy, around, started);
   if (strategy.kind === "exact") store.memory.noteTime(store.tenant, performance.now() - begun);
   // Advice must not cost the caller the rows that are already here.
   await adviseIndex(store).catch(() => undefined);
-  if (strategy.kind === "exact" || found.met >= strategy.enough) return found.hits;
-  return (await runSearch(store, search, { kind: "exact" }, started)).hits;
+  if (strategy.kind === "exact" || found.met >= strategy.enough) return found.result;
+  return (await runVectorStatement(store, search, { kind: "exact" }, around, started)).result;
 }
 
-/**
- * One search in a given way.
- *
- * @param started when the call began, by `performance.now()`: `timeoutMs` is for all of it.
- * @returns the hits, and how many rows the scan met.
- */
+/** One search in a given way: the hits, and how many rows the scan met. */
 export async function runSearch(
   store: ScopedStore,
   search: DenseSearch,
   strategy: SearchStrategy,
-  started = performance.now(),
 ): Promise<{ readonly hits: DenseHit[]; readonly met: number }> {
+  const { result, met } = await runVectorStatement(store, search, strategy, justNearest(store), performance.now());
+  return { hits: result, met };
+}
+
+function justNearest(store: ScopedStore): VectorStatement<DenseHit[]> {
+  return {
+    statement: (nearest) => ({ name: "search", sql: nearest }),
+    read: (rows) => {
+      const found = rows as unknown as SearchRow[];
+      return { result: found.map((row) => toHit(row, store)), met: found[0]?.met ?? found.length };
+    },
+  };
+}
+
+/** @param started when the call began, by `performance.now()`: `timeoutMs` is for all of it. */
+async function runVectorStatement<T>(
+  store: ScopedStore,
+  search: DenseSearch,
+  strategy: SearchStrategy,
+  { statement, read }: VectorStatement<T>,
+  started: number,
+): Promise<{ readonly result: T; readonly met: number }> {
   const scan = { probes: search.probes, iterative: hasIterativeScan(store.server.vector.version) };
   const elapsed = Math.floor(performance.now() - started);
   const timeoutMs = search.timeoutMs === undefined ? undefined : Math.max(1, search.timeoutMs - elapsed);
   const settings = { ...store.settings, ...strategySettings(strategy, scan) };
+  const counted = isCounted(search, strategy);
   const { rows } = await store.database
-    .execute(
-      { name: "search", sql: searchSql(store, search, strategy) },
-      { settings, signal: search.signal, timeoutMs, prepare: true },
-    )
+    .execute(statement(searchSql(store, search, strategy), counted), {
+      settings,
+      signal: search.signal,
+      timeoutMs,
+      prepare: true,
+    })
     .catch((error: unknown) => {
       throw regexFilterError(error, search.filter) ?? error;
     });
-  const found = rows as unknown as SearchRow[];
-  return { hits: found.map((row) => toHit(row, store)), met: found[0]?.met ?? found.length };
+  return read(rows);
+}
+
+/** Whether the rows have to say how many the scan met, since more of them had to be met than are returned. */
+function isCounted(search: DenseSearch, strategy: SearchStrategy): boolean {
+  return strategy.kind === "index" && strategy.enough > search.k;
+}
+
+/** The distance of the current row to a vector, as an expression. */
+export function distanceTo(store: ScopedStore, vector: readonly number[]): Sql {
+  const operator = distanceOperator(store.options.metric, store.server.vector.schema);
+  return sql`${store.columns.embedding} ${operator} ${asEmbedding(store, sql`${new VectorParameter(vector)}`)}`;
 }
 
 function searchSql(store: ScopedStore, search: DenseSearch, strategy: SearchStrategy): Sql {
-  const { id, content, metadata, embedding } = store.columns;
-  const operator = distanceOperator(store.options.metric, store.server.vector.schema);
-  const distance = sql`${embedding} ${operator} ${asEmbedding(store, sql`${new VectorParameter(search.vector)}`)}`;
+  const { id, content, metadata } = store.columns;
+  const distance = distanceTo(store, search.vector);
   // Version 18 forgets over a single partition that its index was discouraged; this order no index can serve anyway.
   const measured = store.partitioned && strategy.kind === "exact" ? sql`(${distance}) + 0` : distance;
   const filter = search.filter === undefined ? empty : sql` and ${compileFilter(search.filter, store.columns)}`;
-  const counted = strategy.kind === "index" && strategy.enough > search.k;
+  const counted = isCounted(search, strategy);
   // The order must be the bare distance, or no index can serve it; by name, so that the vector travels once. A relaxed
   // scan is sorted again outside, and rows without a direction (NaN) are dropped there, where they cannot change the plan.
   return sql`

@@ -27,6 +27,7 @@ export async function upsertChunks(store: ScopedStore, rows: readonly EmbeddedRo
       throw await explainRefusal(store, error);
     });
   store.memory.noteRows(store.tenant, rows.length);
+  store.keeper.noteRows(store, rows.length);
 }
 
 /** Writes rows, sorted by id, in statements of at most `chunkSize`. */

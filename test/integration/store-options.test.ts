@@ -100,6 +100,28 @@ describeServer("PostgresVectorStore", () => {
         expect(() => new PostgresVectorStore(embeddings, {})).toThrow(/connectionString/);
       },
 
+      async lexical() {
+        const store = await filled({ lexical: { language: "simple", k1: 2, b: 0 } });
+        expect(await store.lexical.state()).toMatchObject({ language: "simple", k1: 2, b: 0, chunks: 3 });
+        const [hit] = await store.search("red", { searchType: "lexical" });
+        expect(hit!.lexical!.terms).toEqual(["red"]);
+        expect((await errorOf(open({ lexical: { k1: 99 } }))).message).toMatch(/lexical\.k1/);
+      },
+
+      async fusion() {
+        const store = await filled({ searchType: "hybrid", fusion: () => new Map([["nobody", 1]]) });
+        expect((await store.search("red")).every((hit) => hit.score === 0)).toBe(true);
+        expect((await errorOf(open({ fusion: "sum" as never }))).message).toMatch(/fusion "sum"/);
+      },
+
+      async weights() {
+        const store = await filled({ searchType: "hybrid", weights: { dense: 0, lexical: 1 } });
+        const hits = await store.search("red");
+        expect(hits[0]!.lexical!.rank).toBe(1);
+        expect(hits[0]!.score).toBe(1);
+        expect((await errorOf(open({ weights: { dense: -1, lexical: 1 } }))).message).toMatch(/weights must be/);
+      },
+
       async tableName() {
         const store = await filled({ tableName: 'My "odd" Täble; --' });
         expect(await rows("select from pg_class where relname = $1", [store.tableName])).toHaveLength(1);
@@ -360,7 +382,9 @@ describeServer("PostgresVectorStore", () => {
       async searchType() {
         const store = await filled({ searchType: "similarity" });
         expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
-        expect((await errorOf(open({ searchType: "hybrid" as never }))).message).toMatch(/searchType "hybrid"/);
+        expect((await errorOf(open({ searchType: "magic" as never }))).message).toMatch(/searchType "magic"/);
+        const hybrid = await filled({ searchType: "hybrid" });
+        expect((await hybrid.search("red"))[0]!.lexical).toBeDefined();
       },
 
       async efSearch() {

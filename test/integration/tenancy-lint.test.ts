@@ -245,6 +245,7 @@ describeServer("the tenancy linter", () => {
       appRole: app,
       tenancy: "rls",
       promotedKeys: { year: "number" },
+      lexical: true,
     } as const;
     const store = await PostgresVectorStore.initialize(new OfflineEmbeddings({ dimensions: 16 }), args);
     await store.forTenant("acme").addDocuments([{ id: "1", pageContent: "one", metadata: {} }]);

@@ -59,6 +59,10 @@ const CASES: Record<string, Case> = {
         store.search(SECRET, { k: 100, includeEmbeddings: true }),
         store.search(await vector(), { filter: theirs }),
         store.search(SECRET, { filter: injected }),
+        store.search(SECRET, { searchType: "hybrid", k: 100 }),
+        store.search(`${SECRET} secr* secert`, { searchType: "lexical", k: 100 }),
+        store.lexical.compact(),
+        store.lexical.state(),
       ),
   },
   similaritySearch: {
@@ -155,7 +159,7 @@ let plainStore: Store;
 
 beforeAll(async () => {
   database = await openTestDatabase();
-  const args: PostgresVectorStoreArgs = { pool: database.pool, tenancy: "rls", ...testSchema() };
+  const args: PostgresVectorStoreArgs = { pool: database.pool, tenancy: "rls", lexical: true, ...testSchema() };
   store = await PostgresVectorStore.initialize(embeddings, { ...args, tableName: "methods", collectionName: "c" });
   plainStore = await PostgresVectorStore.initialize(embeddings, { ...args, tableName: "plain" });
 });
@@ -166,7 +170,8 @@ afterAll(() => database.close());
 async function rowsOfB({ computedTableName }: Store): Promise<unknown> {
   const client = await database.pool.connect();
   try {
-    const tables = [computedTableName, store.computedCollectionTableName];
+    const index = ["", "_documents", "_segments"].map((part) => computedTableName.replace(/"$/, `_lexical${part}"`));
+    const tables = [computedTableName, store.computedCollectionTableName, ...index];
     return await Promise.all(
       tables.map(async (table) => {
         const text = `select *, xmin::text, ctid::text from ${table} where tenant_id = 'b' order by ctid`;

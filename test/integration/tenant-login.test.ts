@@ -1,6 +1,9 @@
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { Database } from "../../src/db/database.js";
 import { ConfigurationError, PostgresVectorStore, TenantIsolationError } from "../../src/index.js";
+import { ensureSchema } from "../../src/schema/ensure.js";
+import { resolveOptions } from "../../src/store/options.js";
 import { describeServer, openServerDatabase, testSchema, type ServerTestDatabase } from "../helpers/database.js";
 import { errorOf } from "../helpers/error-of.js";
 import { recordQueries } from "../helpers/recorded-queries.js";
@@ -22,7 +25,7 @@ describeServer("a login of a tenant's own", () => {
     database = await openServerDatabase();
     superuser = database.newPool();
     const ownerPool = database.newPool({ connectionString: database.ownerUrl });
-    owner = await PostgresVectorStore.initialize(new HashedEmbeddings(), { ...config, pool: ownerPool });
+    owner = await PostgresVectorStore.initialize(new HashedEmbeddings(), { ...config, pool: ownerPool, lexical: true });
     admin = await PostgresVectorStore.fromExistingIndex(new HashedEmbeddings(), { ...config, pool: superuser });
     for (const tenant of ["a", "b", HOSTILE]) {
       await owner.forTenant(tenant).addDocuments([
@@ -88,9 +91,11 @@ describeServer("a login of a tenant's own", () => {
 
     const store = await PostgresVectorStore.fromExistingIndex(new HashedEmbeddings(), { ...config, pool });
     const own = store.forTenant(tenant);
-    await own.addDocuments([{ id: "3", pageContent: "one more", metadata: {} }]);
+    await own.addDocuments([{ id: "3", pageContent: "one addition", metadata: {} }]);
     expect(await own.search("secret", { k: 10 })).toHaveLength(3);
+    expect((await own.search("addition", { searchType: "lexical" }))[0]!.document.id).toBe("3");
     await own.delete({ ids: ["3"] });
+    expect(await own.search("addition", { searchType: "lexical" })).toEqual([]);
     expect(await store.forTenant("b").search("secret")).toEqual([]);
     const refused = await errorOf(store.forTenant("b").addDocuments([{ id: "9", pageContent: "x", metadata: {} }]));
     expect(refused).toBeInstanceOf(TenantIsolationError);
@@ -98,6 +103,32 @@ describeServer("a login of a tenant's own", () => {
     // The others are not held back by the policy of this login.
     expect(await owner.forTenant("b").search("secret", { k: 10 })).toHaveLength(2);
     expect((await owner.tenants.list()).map(({ rows }) => rows)).toEqual([2, 2, 2]);
+  });
+
+  it("gets its rights to a lexical index that was added later by another call", async () => {
+    const args = { ...config, tableName: "strict_later", pool: superuser };
+    const before = await PostgresVectorStore.initialize(new HashedEmbeddings(), args);
+    const docs = [{ id: "1", pageContent: "first words", metadata: {} }];
+    await before.forTenant("a").addDocuments(docs);
+    const role = await before.tenants.login("a", { password: PASSWORD });
+    try {
+      const { layout } = resolveOptions({ ...args, lexical: true });
+      const model = (): never => expect.fail("the table is there");
+      await ensureSchema(new Database(superuser), layout, model, { enableLexical: true });
+      const after = await PostgresVectorStore.fromExistingIndex(new HashedEmbeddings(), args);
+      await after.lexical.build();
+      const pool = await connect(role);
+      const store = await PostgresVectorStore.fromExistingIndex(new HashedEmbeddings(), { ...args, pool });
+      const own = store.forTenant("a");
+      expect((await errorOf(own.addDocuments(docs))).message).toMatch(/permission denied/);
+      expect(await after.tenants.login("a", { password: PASSWORD })).toBe(role);
+      await own.addDocuments([{ id: "1", pageContent: "changed words", metadata: {} }]);
+      const [hit] = await own.search("changed", { searchType: "lexical" });
+      expect(hit!.lexical).toMatchObject({ terms: ["chang"] });
+    } finally {
+      await before.tenants.delete("a");
+    }
+    expect(await rolesLike(role)).toBe(0);
   });
 
   it("sends no password, in no statement and in no error", async () => {
@@ -123,10 +154,7 @@ describeServer("a login of a tenant's own", () => {
     const { role, steps } = await owner.tenants.planLogin("a");
     expect(steps.map((step) => step.name)).toEqual([
       "tenant-login/role",
-      "tenant-login/policy",
-      "tenant-login/policy",
-      "tenant-login/policy",
-      "tenant-login/policy",
+      ...Array<string>(3 + 4).fill("tenant-login/policy"),
       "tenant-login/rights",
     ]);
     expect(await rolesLike(role)).toBe(0);

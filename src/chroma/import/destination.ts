@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import type { Database } from "../../db/database.js";
 import { ConfigurationError } from "../../errors.js";
+import { STAGING_PREFIX } from "../../schema/lexical.js";
 import { openStore, scopeTo, type ScopedStore } from "../../store/open.js";
 import { resolveOptions, type ResolvedOptions } from "../../store/options.js";
 import { toTenantId } from "../../store/tenant.js";
@@ -47,7 +48,7 @@ export function destinationOf(source: SourceCollection, resolved: ResolvedImport
     options,
     tenant: options.tenant(),
     collection: options.collection,
-    staging: `langchain-pgvector import ${hash}`,
+    staging: `${STAGING_PREFIX}${hash}`,
   };
 }
 

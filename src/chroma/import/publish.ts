@@ -33,6 +33,9 @@ export async function publish(
     throw await explainRefusal(visible, error);
   });
   visible.memory.noteRows(visible.tenant, rows);
+  visible.keeper.noteRows(visible, rows);
+  // The pool may end with the import.
+  await visible.keeper.idle();
   return rows;
 }
 

@@ -4,6 +4,7 @@ import { Database } from "../../db/database.js";
 import { quoteIdentifier, quoteLiteral, quoteQualified } from "../../db/identifiers.js";
 import { isEmbedded, type Pool } from "../../db/pool.js";
 import { loadsTable, MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE } from "../../schema/layout.js";
+import { dropLexicalFunctions, lexicalName, lexicalTables } from "../../schema/lexical.js";
 import { rowSecuritySql } from "../../schema/tenancy.js";
 import { openStore, scopeTo, type OpenStore } from "../../store/open.js";
 import { resolveOptions, type PostgresVectorStoreArgs } from "../../store/options.js";
@@ -53,6 +54,7 @@ export async function createGround(options: SetupOptions): Promise<Ground> {
     promotedKeys: { owner: "text", n: "number" },
     // Most adds then take several statements of one transaction.
     chunkSize: 2,
+    lexical: true,
     ...(options.partitioned && { partitions: "by-tenant" as const }),
     ...(schemaName !== undefined && { schemaName }),
     ...(extensionSchemaName !== undefined && { extensionSchemaName }),
@@ -177,9 +179,11 @@ async function dropTables(admin: Database, schema: string, table: string): Promi
   const collections = `${table}_collections`;
   const loads = loadsTable({ table });
   const script = `
-    drop table if exists ${on(`${table}_notes`)}, ${on(table)}, ${on(collections)}, ${on(loads)} cascade;
+    drop table if exists ${[`${table}_notes`, table, collections, loads, ...lexicalTables(table)].map(on).join(", ")} cascade;
+    ${dropLexicalFunctions(schema, table)}
+    drop sequence if exists ${lexicalName(schema, table, "segment")};
     delete from ${on(TENANTS_TABLE)} where store = ${quoteLiteral(table)};
     delete from ${on(MODELS_TABLE)} where store = ${quoteLiteral(table)};
-    delete from ${on(REVISIONS_TABLE)} where relation in (${quoteLiteral(table)}, ${quoteLiteral(collections)}, ${quoteLiteral(loads)});`;
+    delete from ${on(REVISIONS_TABLE)} where relation in (${[table, collections, loads, lexicalTables(table)[0]].map(quoteLiteral).join(", ")});`;
   await admin.transaction({}, (session) => session.execute({ name: "drop-leak-suite", sql: raw(script) }));
 }

@@ -1,6 +1,8 @@
 import sql from "sql-template-tag";
+import { TextArrayParameter } from "../../db/codec.js";
 import type { Session } from "../../db/database.js";
 import { quoteQualified } from "../../db/identifiers.js";
+import { lexicalTriggerFunctions } from "../../schema/lexical.js";
 import { GATE_TRIGGER, MIRROR_TRIGGER } from "../../store/partitions/mirror.js";
 import type { Finding } from "./finding.js";
 import type { LintTarget } from "./target.js";
@@ -16,6 +18,7 @@ export async function checkCopies(session: Session, target: LintTarget): Promise
 }
 
 async function checkTriggers(session: Session, target: LintTarget): Promise<Finding[]> {
+  const ours = new TextArrayParameter(lexicalTriggerFunctions(target.schema, target.layout.table));
   const { rows } = await session.execute({
     name: "lint-triggers",
     sql: sql`
@@ -26,6 +29,7 @@ async function checkTriggers(session: Session, target: LintTarget): Promise<Find
       join pg_proc p on p.oid = t.tgfoid
       where t.tgrelid = any(${target.oids}::text[]::oid[]) and not t.tgisinternal and t.tgenabled <> 'D'
         and t.tgparentid = 0 and t.tgname not in (${MIRROR_TRIGGER}, ${MIRROR_TRIGGER + "_truncate"}, ${GATE_TRIGGER})
+        and (p.prosecdef or p.oid <> all(array(select to_regprocedure(f) from unnest(${ours}::text[]) as f where to_regprocedure(f) is not null)))
         and (p.prosecdef or p.prosrc ~* '\\m(insert|update|merge|copy|notify|pg_notify|dblink\\w*|execute|http\\w*)\\M')
       order by 1`,
   });

@@ -42,7 +42,7 @@ export async function findTarget(session: Session, layout: Layout): Promise<Lint
   const stored = await findTenantRelations(session, state.schema, layout.table);
   const moves = await findMoves(session, state.schema, layout.table);
   const names = new Set([
-    ...tenantRelations(layout),
+    ...tenantRelations(layout, state.lexical !== undefined),
     ...stored.map((found) => found.name),
     ...moves.map((move) => move.name),
     TENANTS_TABLE,

@@ -84,6 +84,7 @@ export class BatchWriter {
       try {
         await this.#transact(writer, task, rows, whole);
         this.store.memory.noteRows(this.store.tenant, rows.length);
+        this.store.keeper.noteRows(this.store, rows.length);
         return rows.length;
       } catch (error) {
         task.stumble();

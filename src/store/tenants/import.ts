@@ -52,6 +52,7 @@ export async function importTenant(
     batch = [];
     await write(store, (session) => upsertChunks(store, session, chunks));
     store.memory.noteRows(store.tenant, chunks.length);
+    store.keeper.noteRows(store, chunks.length);
     stored += chunks.length;
     options.onProgress?.(stored);
   };

@@ -6,6 +6,7 @@ import { scramVerifier } from "../../db/scram.js";
 import { SQLSTATE, sqlstateOf } from "../../db/sqlstate.js";
 import { ConfigurationError, TenantIsolationError } from "../../errors.js";
 import { applySteps } from "../../schema/apply.js";
+import { lexicalName, lexicalTables } from "../../schema/lexical.js";
 import { MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE } from "../../schema/layout.js";
 import type { SchemaStep } from "../../schema/plan.js";
 import { findTenantRelations, type SecuredRelation } from "../../schema/tenant-relations.js";
@@ -99,6 +100,9 @@ export async function planDropLogin(
   const on = [REVISIONS_TABLE, MODELS_TABLE, TENANTS_TABLE, ...relations.map((found) => found.name)];
   const revokes =
     `revoke all on ${on.map((table) => quoteQualified(store.schema, table)).join(", ")} from ${name};\n` +
+    sequencesOf(store, relations)
+      .map((sequence) => `revoke all on sequence ${sequence} from ${name};\n`)
+      .join("") +
     facts.schemas.map((schema) => `revoke usage on schema ${quoteIdentifier(schema)} from ${name};\n`).join("") +
     (facts.publicConnects ? "" : `revoke connect on database ${quoteIdentifier(facts.database)} from ${name};\n`);
   return {
@@ -149,6 +153,13 @@ function policySql(store: OpenStore, relation: string, policy: string, role: str
   );
 }
 
+/** The sequence that writers of the lexical index draw from, in a list; the index may be younger than the open store. */
+function sequencesOf({ schema, options }: OpenStore, relations: readonly SecuredRelation[]): string[] {
+  const { table } = options.layout;
+  const [postings] = lexicalTables(table);
+  return relations.some(({ name }) => name === postings) ? [lexicalName(schema, table, "segment")] : [];
+}
+
 function rightsSql(store: OpenStore, facts: LoginFacts, relations: readonly SecuredRelation[]): string {
   const role = quoteIdentifier(facts.role);
   const on = (name: string): string => quoteQualified(store.schema, name);
@@ -157,7 +168,10 @@ function rightsSql(store: OpenStore, facts: LoginFacts, relations: readonly Secu
     facts.schemas.map((schema) => `grant usage on schema ${quoteIdentifier(schema)} to ${role};\n`).join("") +
     `grant select on ${on(REVISIONS_TABLE)}, ${on(MODELS_TABLE)} to ${role};\n` +
     `grant select, insert on ${on(TENANTS_TABLE)} to ${role};\n` +
-    `grant select, insert, update, delete on ${relations.map(({ name }) => on(name)).join(", ")} to ${role};\n`
+    `grant select, insert, update, delete on ${relations.map(({ name }) => on(name)).join(", ")} to ${role};\n` +
+    sequencesOf(store, relations)
+      .map((sequence) => `grant usage on sequence ${sequence} to ${role};\n`)
+      .join("")
   );
 }
 

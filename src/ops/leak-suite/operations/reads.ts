@@ -71,6 +71,33 @@ export const READ_OPERATIONS: readonly LeakOperation[] = [
       ),
   },
   {
+    name: "search by words, and by both",
+    weight: 6,
+    run: (step) =>
+      step.call("result", (store) =>
+        store.search(step.bait(), {
+          k: 1 + step.random.below(20),
+          searchType: step.random.pick(["lexical", "hybrid"]),
+        }),
+      ),
+  },
+  {
+    name: "search by a beginning and by a misspelt word of another tenant",
+    weight: 2,
+    run: (step) =>
+      step.call("result", (store) =>
+        store.search(`${step.other.marker.slice(0, 6)}* ${step.bait().slice(0, -1)}`, { searchType: "lexical", k: 20 }),
+      ),
+  },
+  {
+    name: "lexical index",
+    weight: 1,
+    run: async (step) => {
+      await step.call("result", (store) => store.lexical.state());
+      await step.call("result", (store) => store.lexical.compact());
+    },
+  },
+  {
     name: "get all",
     weight: 3,
     run: async (step) => {

@@ -1,0 +1,211 @@
+import type { Pool } from "pg";
+import { PostgresVectorStore, type PostgresVectorStoreArgs } from "../src/index.js";
+import { lexicalTables } from "../src/schema/lexical.js";
+import {
+  atLeast,
+  atMost,
+  type Bar,
+  type BenchOptions,
+  type BenchResult,
+  describeMachine,
+  interleave,
+  median,
+  openBenchDatabase,
+  progress,
+  quantile,
+  table,
+  timed,
+} from "./harness.js";
+import { readPieces } from "./hybrid/sets.js";
+
+const TENANTS = 200;
+const QUESTIONS = [
+  "how does partition pruning work for declarative constraints",
+  "structural and aeroelastic problems of high speed aircraft",
+  "effect of vitamin d on bone density in older women",
+  "which retrieval systems use automatic indexing of documents",
+];
+
+/** Latency and cost of the lexical leg and of hybrid searches, for one tenant and for two hundred. */
+export async function run({
+  quick,
+  rows = quick ? 8_000 : 50_000,
+  dimensions = quick ? 64 : 384,
+}: BenchOptions): Promise<BenchResult> {
+  const database = await openBenchDatabase();
+  const figures: Record<string, unknown> = {};
+  const bars: Bar[] = [];
+  try {
+    const pool = database.newPool({ max: 10 });
+    const pieces = readPieces(rows);
+    const bytes = pieces.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0);
+    const bench = new Bench(pool, pieces, dimensions);
+
+    const plain = await bench.load("plain", { lexical: false }, () => "default", 5_000);
+    const single = await bench.load("single", { lexical: true }, () => "default", 5_000);
+    figures["chunks/s without and with the index"] = [plain.rate, single.rate];
+    bars.push(atLeast("load with the lexical index, chunks/s", single.rate, 3_000));
+    await single.store.lexical.compact();
+    figures["bytes per byte of text"] = await bench.size("single", bytes);
+    bars.push(atMost("lexical files per byte of text, one tenant", figures["bytes per byte of text"] as number, 1.7));
+    await single.store.createHnswIndex();
+    bars.push(...(await bench.latency("one tenant", single.store, figures, quick)));
+    Object.assign(figures, await bench.writes(single.store));
+
+    // One tenant has four fifths of the rows, the others share the rest.
+    const big = Math.floor(pieces.length * 0.8);
+    const tenantOf = (index: number): string => (index < big ? "big" : `t${index % (TENANTS - 1)}`);
+    const many = await bench.load("many", { lexical: true, tenancy: "rls" }, tenantOf, 5_000);
+    for (let i = 0; i < TENANTS - 1; i += 1) await many.store.forTenant(`t${i}`).lexical.compact();
+    await many.store.forTenant("big").lexical.compact();
+    figures["bytes per byte of text, 200 tenants"] = await bench.size("many", bytes);
+    bars.push(
+      atMost(
+        "lexical files per byte of text, 200 tenants",
+        figures["bytes per byte of text, 200 tenants"] as number,
+        2.5,
+      ),
+    );
+    await many.store.createHnswIndex();
+    bars.push(...(await bench.latency("200 tenants, the largest", many.store.forTenant("big"), figures, quick)));
+    return { machine: await describeMachine(database), figures, bars };
+  } finally {
+    await database.close();
+  }
+}
+
+class Bench {
+  constructor(
+    readonly pool: Pool,
+    readonly pieces: readonly string[],
+    readonly dimensions: number,
+  ) {}
+
+  /** Clustered enough for an index to find its way, and different for every text. */
+  vector(seed: number): number[] {
+    return Array.from(
+      { length: this.dimensions },
+      (_, i) => Math.sin((seed % 50) * 7 + i) + 0.5 * Math.sin(seed * 1.7 + i * i),
+    );
+  }
+
+  async load(name: string, args: PostgresVectorStoreArgs, tenantOf: (index: number) => string, batch: number) {
+    const embeddings = { embedQuery: () => Promise.resolve(this.vector(3)), embedDocuments: () => Promise.resolve([]) };
+    const store = await PostgresVectorStore.initialize(embeddings, {
+      ...args,
+      pool: this.pool,
+      tableName: `hybrid_${name}`,
+      dimensions: this.dimensions,
+      chunkSize: batch,
+    });
+    const groups = new Map<string, number[]>();
+    this.pieces.forEach((_, index) => {
+      const tenant = tenantOf(index);
+      const group = groups.get(tenant);
+      if (group === undefined) groups.set(tenant, [index]);
+      else group.push(index);
+    });
+    const milliseconds = await timed(async () => {
+      for (const [tenant, indexes] of groups) {
+        const view = args.tenancy === "rls" ? store.forTenant(tenant) : store;
+        for (let at = 0; at < indexes.length; at += batch) {
+          const part = indexes.slice(at, at + batch);
+          const documents = part.map((index) => ({
+            id: String(index),
+            pageContent: this.pieces[index]!,
+            metadata: { kind: index % 100 },
+          }));
+          await view.addVectors(
+            part.map((index) => this.vector(index)),
+            documents,
+          );
+        }
+      }
+    });
+    const rate = (this.pieces.length / milliseconds) * 1_000;
+    progress(`${name}: ${Math.round(rate)} chunks/s`);
+    return { store, rate };
+  }
+
+  /** Bytes of the lexical tables, indexes included, per byte of text, after a vacuum. */
+  async size(name: string, bytes: number): Promise<number> {
+    let total = 0;
+    for (const relation of lexicalTables(`hybrid_${name}`)) {
+      await this.pool.query(`vacuum analyze ${relation}`);
+      const { rows } = await this.pool.query<{ size: string }>("select pg_total_relation_size($1::regclass) as size", [
+        relation,
+      ]);
+      total += Number(rows[0]!.size);
+    }
+    return total / bytes;
+  }
+
+  async latency(
+    label: string,
+    store: PostgresVectorStore,
+    figures: Record<string, unknown>,
+    quick: boolean,
+  ): Promise<Bar[]> {
+    await this.pool.query("vacuum analyze");
+    const common = "use result data function type value cell study";
+    const question = (turn: number): string => QUESTIONS[turn % QUESTIONS.length]!;
+    const samples = await interleave(
+      [
+        { name: "lexical", run: (turn) => store.search(question(turn), { searchType: "lexical", k: 10 }) },
+        { name: "lexical, commonest words", run: () => store.search(common, { searchType: "lexical", k: 10 }) },
+        { name: "vector", run: () => store.search(this.vector(3), { k: 100 }) },
+        { name: "lexical, 100 rows", run: (turn) => store.search(question(turn), { searchType: "lexical", k: 100 }) },
+        { name: "hybrid", run: (turn) => store.search(question(turn), { searchType: "hybrid", k: 10 }) },
+      ],
+      { turns: quick ? 20 : 60, warmUp: quick ? 5 : 20 },
+    );
+    const p50 = (name: string): number => median(samples.get(name)!);
+    const report = [...samples].map(([name, times]) => ({
+      search: name,
+      "p50 ms": median(times),
+      "p95 ms": quantile(times, 0.95),
+    }));
+    table(label, report);
+    figures[label] = report;
+    return [
+      atMost(`${label}: lexical p50`, p50("lexical"), 6, " ms"),
+      atMost(`${label}: commonest words p50`, p50("lexical, commonest words"), 15, " ms"),
+      atMost(
+        `${label}: hybrid p50 against the sum of its legs`,
+        p50("hybrid"),
+        p50("vector") + p50("lexical, 100 rows"),
+        " ms",
+      ),
+    ];
+  }
+
+  /** Milliseconds of one chunk's update and delete, and how writers of one tenant get on together. */
+  async writes(store: PostgresVectorStore): Promise<Record<string, unknown>> {
+    const add = (id: string, turn: number): Promise<unknown> =>
+      store.addVectors(
+        [this.vector(turn)],
+        [{ id, pageContent: this.pieces[turn % this.pieces.length]!, metadata: {} }],
+      );
+    const update = [];
+    for (let turn = 0; turn < 60; turn += 1) update.push(await timed(() => add("one", turn)));
+    const remove = [];
+    for (let turn = 0; turn < 30; turn += 1) remove.push(await timed(() => store.delete({ ids: [String(turn)] })));
+    const rate = async (writers: number): Promise<number> => {
+      const each = 40;
+      const milliseconds = await timed(() =>
+        Promise.all(
+          Array.from({ length: writers }, async (_, writer) => {
+            for (let turn = 0; turn < each; turn += 1) await add(`w${writer}-${turn}`, writer * each + turn);
+          }),
+        ),
+      );
+      return ((writers * each) / milliseconds) * 1_000;
+    };
+    return {
+      "update, p50 ms": median(update),
+      "delete, p50 ms": median(remove),
+      "one writer, chunks/s": await rate(1),
+      "eight writers, chunks/s": await rate(8),
+    };
+  }
+}

@@ -1,0 +1,140 @@
+import { PostgresVectorStore } from "../src/index.js";
+import { mean, ndcg, recall } from "../src/ops/eval/metrics.js";
+import { DEFAULT_WEIGHTS, fuse, type FusionLegs, type FusionWeights } from "../src/store/fusion/fusion.js";
+import type { SearchHit } from "../src/store/search-hit.js";
+import {
+  atLeast,
+  type Bar,
+  type BenchOptions,
+  type BenchResult,
+  describeMachine,
+  openBenchDatabase,
+  progress,
+  table,
+} from "./harness.js";
+import { readSet, VECTOR_DIMENSIONS, type LabelledSet } from "./hybrid/sets.js";
+
+/** nDCG@10 of the better of two parameter settings of the reference BM25 (Lucene's formula). */
+const REFERENCE: Readonly<Record<string, number>> = {
+  scifact: 0.697,
+  cranfield: 0.5104,
+  cisi: 0.381,
+  adi: 0.4814,
+  pgdocs15: 0.6157,
+};
+const GRID = Array.from({ length: 21 }, (_, i) => ({ dense: i / 20, lexical: 1 - i / 20 }));
+
+interface Judged {
+  readonly legs: FusionLegs;
+  readonly relevance: ReadonlyMap<string, number>;
+}
+
+/** Ranking quality of both legs and of their fusion over collections with judgements. */
+export async function run({ quick }: BenchOptions): Promise<BenchResult> {
+  const database = await openBenchDatabase();
+  const rows: Record<string, string | number>[] = [];
+  const bars: Bar[] = [];
+  try {
+    let aboveBoth = 0;
+    for (const name of quick ? ["cranfield", "adi"] : Object.keys(REFERENCE)) {
+      const set = readSet(name);
+      if (set === undefined) {
+        progress(`${name} is not there`);
+        continue;
+      }
+      const judged = await search(set, database.newPool({ max: 2 }) as never);
+      const lexical = mean(judged.map(({ legs, relevance }) => ndcg(ids(legs.lexical), relevance, 10)));
+      const empty = judged.filter(({ legs }) => legs.lexical.length === 0).length;
+      const row = {
+        set: name,
+        lexical,
+        recall100: mean(judged.map(({ legs, relevance }) => recall(ids(legs.lexical), relevance, 100))),
+        empty,
+      };
+      bars.push(atLeast(`${name}: lexical nDCG@10 against the reference`, lexical, REFERENCE[name]! - 0.01));
+      if (name !== "pgdocs15")
+        bars.push({ name: `${name}: questions without a result`, want: "0", got: String(empty), ok: empty === 0 });
+      if (!set.dense) {
+        rows.push({ ...row, dense: "-", hybrid: "-", fitted: "-" });
+        continue;
+      }
+      const dense = mean(judged.map(({ legs, relevance }) => ndcg(ids(legs.dense), relevance, 10)));
+      const hybrid = quality(judged, DEFAULT_WEIGHTS);
+      // Every second question fits the weights, the others are measured.
+      const train = judged.filter((_, index) => index % 2 === 0);
+      const test = judged.filter((_, index) => index % 2 === 1);
+      const best = GRID.reduce((a, b) => (quality(train, b) > quality(train, a) ? b : a));
+      const fitted = quality(test, best);
+      const legs = [quality(test, { dense: 0, lexical: 1 }), quality(test, { dense: 1, lexical: 0 })];
+      if (fitted > Math.max(...legs)) aboveBoth += 1;
+      rows.push({
+        ...row,
+        dense,
+        hybrid,
+        fitted: `${fitted.toFixed(4)} at ${best.dense} (legs ${legs.map((x) => x.toFixed(4)).join(", ")})`,
+      });
+      bars.push(atLeast(`${name}: default weights`, hybrid, Math.max(lexical, dense) - 0.05));
+      bars.push(atLeast(`${name}: fitted weights, test half`, fitted, Math.max(...legs) - 0.005));
+    }
+    if (!quick) bars.push(atLeast("sets where fitted weights beat both legs", aboveBoth, 2));
+    table("nDCG@10", rows);
+    return { machine: await describeMachine(database), figures: { sets: rows }, bars };
+  } finally {
+    await database.close();
+  }
+}
+
+/** Both legs for every question. */
+async function search(set: LabelledSet, pool: never): Promise<Judged[]> {
+  let current: readonly number[] = [];
+  const embeddings = { embedQuery: () => Promise.resolve([...current]), embedDocuments: () => Promise.resolve([]) };
+  const store = await PostgresVectorStore.initialize(embeddings, {
+    pool,
+    tableName: `retrieval_${set.name}`,
+    dimensions: VECTOR_DIMENSIONS,
+    lexical: true,
+  });
+  const documents = set.documents.map(({ id, text }) => ({ id, pageContent: text, metadata: {} }));
+  for (let at = 0; at < documents.length; at += 1_000) {
+    await store.addVectors(
+      set.documents.slice(at, at + 1_000).map(({ vector }) => [...vector]),
+      documents.slice(at, at + 1_000),
+    );
+  }
+  await store.lexical.compact();
+  const judged: Judged[] = [];
+  for (const { text, vector, relevance } of set.questions) {
+    current = vector;
+    const words = (await store.search(text, { searchType: "lexical", k: 100 })).filter(
+      (hit) => hit.lexical !== undefined,
+    );
+    const near = await store.search(vector, { k: 100 });
+    judged.push({
+      relevance,
+      legs: {
+        dense: candidates(near, (hit) => hit.similarity!),
+        lexical: candidates(words, (hit) => hit.lexical!.bm25),
+      },
+    });
+  }
+  progress(`${set.name}: ${judged.length} questions`);
+  return judged;
+}
+
+const candidates = (hits: readonly SearchHit[], score: (hit: SearchHit) => number): FusionLegs["dense"] =>
+  hits.map((hit, index) => ({ id: hit.document.id!, rank: index + 1, score: score(hit) }));
+
+const ids = (leg: FusionLegs["dense"]): string[] => leg.map(({ id }) => id);
+
+function quality(judged: readonly Judged[], weights: FusionWeights): number {
+  return mean(
+    judged.map(({ legs, relevance }) => {
+      const scores = [...fuse(legs, "relativeScore", weights)].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
+      return ndcg(
+        scores.map(([id]) => id),
+        relevance,
+        10,
+      );
+    }),
+  );
+}

@@ -1,0 +1,234 @@
+-- Chunks are numbered within segments; a posting is a chunk's number in its segment, how often the term occurs there, and
+-- how many terms the chunk has. A row holds the postings of one common term, or of the terms that share a bucket.
+-- Fails here, and not at the first write, when the server does not have the language.
+select {{lexicalLanguage}};
+
+create sequence {{lexicalSequence}};
+
+create table {{lexical}} (
+  tenant_id text not null check (tenant_id <> ''),
+  collection text not null,
+  key int4 not null,
+  segment int8 not null,
+  terms text[] not null,
+  counts int4[] not null,
+  numbers int2[] not null,
+  frequencies int2[] not null,
+  lengths int2[] not null,
+  primary key (tenant_id, collection, key, segment)
+);
+
+create table {{lexicalDocuments}} (
+  tenant_id text not null check (tenant_id <> ''),
+  collection text not null,
+  segment int8 not null,
+  block int2 not null,
+  ids text[] not null,
+  hashes int8[] not null,
+  lengths int2[] not null,
+  primary key (tenant_id, collection, segment, block)
+);
+
+-- Rows are only added and deleted. One without chunks counts chunks of other segments that are gone or have changed.
+create table {{lexicalSegments}} (
+  tenant_id text not null check (tenant_id <> ''),
+  collection text not null,
+  segment int8 not null,
+  chunks int4 not null,
+  words int8 not null,
+  dead int4 not null,
+  primary key (tenant_id, collection, segment)
+);
+
+comment on table {{lexical}} is {{lexicalSettings}};
+
+create aggregate {{lexicalConcat}} (anycompatiblearray) (
+  sfunc = array_cat, stype = anycompatiblearray
+);
+
+create function {{lexicalWords}}(config regconfig, content text) returns tsvector
+language sql stable parallel safe as $words$
+  select case
+    when content ~ '[[:alnum:]](_|\+\+|#)|_[[:alnum:]]|[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]' then
+      to_tsvector(config, regexp_replace({{lexicalFolded}}, '[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]+', ' ', 'g'))
+      || coalesce((
+        select string_agg(
+          quote_literal(replace(part, '\', '')) || ':' || least(position, 16383), ' '
+        )
+        from (
+          select lower(part) as part, row_number() over () as position from (
+            -- Names such as hnsw.ef_search, ERR_1234, C++ and C#, whole and between their dots.
+            select distinct on (n, part) part, n from
+              regexp_matches({{lexicalFolded}}, '[[:alnum:]_$][[:alnum:]_.$+#-]*', 'g') with ordinality as run (run, n),
+              lateral (
+                select rtrim(run.run[1], '.-') as part
+                union all select regexp_split_to_table(run.run[1], '[.-]+')
+              ) as parts
+            where part ~ '[[:alnum:]]_|_[[:alnum:]]|[[:alnum:]](\+\+|#)$'
+            union all
+            -- Languages without spaces, by pairs of characters.
+            select substr(run.run[1], at, 2), n from
+              regexp_matches(content, '[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]+', 'g')
+                with ordinality as run (run, n),
+              lateral generate_series(1, greatest(1, length(run.run[1]) - 1)) as at
+          ) as found
+          where octet_length(part) <= 2000
+        ) as counted
+      )::tsvector, '')
+    else to_tsvector(config, {{lexicalFolded}})
+  end
+$words$;
+
+-- The terms of a text with how often each occurs; in pieces, because a tsvector holds a megabyte.
+create function {{lexicalTerms}}(config regconfig, content text, out term text, out frequency int4) returns setof record
+language sql stable parallel safe as $terms$
+  select lexeme, sum(coalesce(cardinality(positions), 1))::int4
+  from generate_series(1, length(content), 40000) as piece,
+    unnest({{lexicalWords}}(config, substr(content, piece, 40000)))
+  group by lexeme
+$terms$;
+
+-- Writes the live chunks of some segments, at most 16,384 of them, into a new one. `thorough` also drops what a segment
+-- that stays has again.
+create function {{lexicalMerge}}(tenant text, place text, merged int8[], thorough bool) returns int4
+language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $merge$
+declare
+  target int8 := nextval({{lexicalSequenceName}});
+  kept int4;
+begin
+  with gone as (
+    delete from {{lexicalSegments}} s
+    where s.tenant_id = tenant and s.collection = place and s.segment = any(merged)
+    returning chunks, dead
+  ), listed as (
+    delete from {{lexicalDocuments}} d
+    where d.tenant_id = tenant and d.collection = place and d.segment = any(merged)
+    returning segment, block, ids, hashes, lengths
+  ), documents as materialized (
+    select segment, number, id, hash, length, row_number() over (order by segment, number) - 1 as position
+    from (
+      select distinct on (l.id) d.segment, d.block * 32 + l.n - 1 as number, l.id, l.hash, l.length
+      from listed d, unnest(d.ids, d.hashes, d.lengths) with ordinality as l (id, hash, length, n)
+      join {{chunks}} c on c.tenant_id = tenant and c.collection = place and c.{{id}} = l.id
+        and hashtextextended(c.{{content}} collate "C", 0) = l.hash
+      order by l.id, d.segment desc
+    ) as live
+    where not thorough or not exists (
+      select from (
+        select o.segment, unnest(o.ids) as id from {{lexicalDocuments}} o
+        where o.tenant_id = tenant and o.collection = place and o.segment <> all(merged)
+      ) as other
+      where other.id = live.id and other.segment > live.segment
+    )
+  ), removed as (
+    delete from {{lexical}} p
+    where p.tenant_id = tenant and p.collection = place and p.segment = any(merged)
+    returning segment, terms, counts, numbers, frequencies, lengths
+  ), written as (
+    insert into {{lexicalDocuments}}
+    select tenant, place, target, position / 32, array_agg(id order by position), array_agg(hash order by position),
+      array_agg(length order by position)
+    from documents group by position / 32
+  ), summed as (
+    insert into {{lexicalSegments}}
+    select tenant, place, target, count(*), coalesce(sum(length), 0),
+      (select sum(dead) - sum(chunks) from gone) + count(*)
+    from documents
+    having count(*) > 0 or (select sum(dead) - sum(chunks) from gone) <> 0
+    returning chunks
+  ), postings as (
+    select l.term, d.position::int2 as number, o.frequency, o.length
+    from removed r
+    cross join lateral (
+      select term, count, sum(count) over (rows unbounded preceding) as last from unnest(r.terms, r.counts) as t (term, count)
+    ) as l
+    cross join lateral unnest(
+      r.numbers[l.last - l.count + 1 : l.last], r.frequencies[l.last - l.count + 1 : l.last],
+      r.lengths[l.last - l.count + 1 : l.last]
+    ) as o (number, frequency, length)
+    join documents d on d.segment = r.segment and d.number = o.number
+  ), lists as materialized (
+    select term, count(*)::int4 as count, array_agg(number) as numbers, array_agg(frequency) as frequencies,
+      array_agg(length) as lengths
+    from postings group by term
+  ), keyed as (
+    select *, {{lexicalKey}} as key
+    from lists, (select {{lexicalLevel}} as level from (select sum(count) as total from lists) as t) as sized
+  ), stored as (
+    insert into {{lexical}}
+    select tenant, place, key, target, array_agg(term), array_agg(count), {{lexicalConcat}}(numbers),
+      {{lexicalConcat}}(frequencies), {{lexicalConcat}}(lengths)
+    from keyed group by key
+  )
+  select coalesce(max(chunks), 0) into kept from summed;
+  return kept;
+end
+$merge$;
+
+-- Keeps small segments few and small collections free of what is gone, within the writer's transaction; the rest is left to
+-- the library.
+create function {{lexicalSettle}}(tenant text, place text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $settle$
+declare
+  merged int8[];
+  locked bool := false;
+  cleaned bool := false;
+begin
+  -- With an older snapshot, what another writer has just merged would be an error.
+  if current_setting('transaction_isolation') <> 'read committed' then
+    return;
+  end if;
+  loop
+    select array_agg(s.segment) into merged from {{lexicalSegments}} s
+    where not cleaned and s.tenant_id = tenant and s.collection = place
+    having sum(s.chunks) between 0 and 512 and sum(s.dead) > greatest(4, sum(s.chunks) / 10);
+    cleaned := cleaned or (locked and merged is not null);
+    if merged is null then
+      select array_agg(s.segment) into merged from {{lexicalSegments}} s
+      where s.tenant_id = tenant and s.collection = place and s.chunks < 64
+      group by (s.chunks > 7) having count(*) >= 8 limit 1;
+    end if;
+    exit when merged is null;
+    if not locked then
+      locked := pg_try_advisory_xact_lock({{lexicalLock}}, hashtext(tenant || e'\x01' || place));
+      exit when not locked;
+      -- Looked for again: whoever had the lock may have done it.
+      continue;
+    end if;
+    perform {{lexicalMerge}}(tenant, place, merged, false);
+  end loop;
+end
+$settle$;
+
+create function {{lexicalRemove}}() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $remove$
+declare
+  touched record;
+begin
+  insert into {{lexicalSegments}}
+  select tenant_id, collection, nextval({{lexicalSequenceName}}), 0, 0, count(*)
+  from old_rows where {{lexicalVisible}} group by tenant_id, collection;
+  for touched in select distinct tenant_id, collection from old_rows loop
+    perform {{lexicalSettle}}(touched.tenant_id, touched.collection);
+  end loop;
+  return null;
+end
+$remove$;
+
+create function {{lexicalEmpty}}() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $empty$
+begin
+  truncate {{lexical}}, {{lexicalDocuments}}, {{lexicalSegments}};
+  return null;
+end
+$empty$;
+
+{{lexicalIndex}}
+create trigger langchain_pgvector_lexical_add after insert on {{chunks}}
+  referencing new table as new_rows for each statement execute function {{lexicalAdd}}();
+create trigger langchain_pgvector_lexical_change after update on {{chunks}}
+  referencing old table as old_rows new table as new_rows for each statement execute function {{lexicalChange}}();
+create trigger langchain_pgvector_lexical_remove after delete on {{chunks}}
+  referencing old table as old_rows for each statement execute function {{lexicalRemove}}();
+create trigger langchain_pgvector_lexical_empty after truncate on {{chunks}}
+  for each statement execute function {{lexicalEmpty}}();

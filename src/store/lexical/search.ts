@@ -1,0 +1,251 @@
+import { Document } from "@langchain/core/documents";
+import sql, { empty, type Sql } from "sql-template-tag";
+import { decodeVector } from "../../db/codec.js";
+import { ConfigurationError } from "../../errors.js";
+import { fuse, type Fusion, type FusionWeights } from "../fusion/fusion.js";
+import { regexFilterError, type FilterNode } from "../filter/index.js";
+import { similarityOf } from "../metric.js";
+import type { OpenStore, ScopedStore } from "../open.js";
+import { distanceTo, embeddingAsText, searchByVector, type DenseSearch } from "../search.js";
+import type { OpenLexical } from "./open.js";
+import { parseLexicalQuery, type LexicalQuery } from "./query.js";
+import { LEXICAL_REPORT, lexicalLeg, type ExtraTerm } from "./statement.js";
+import { findExtraTerms } from "./vocabulary.js";
+
+export interface WordSearch {
+  readonly text: string;
+  readonly k: number;
+  readonly filter: FilterNode | undefined;
+  readonly language: string | undefined;
+  readonly includeEmbeddings: boolean;
+  readonly timeoutMs: number | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+export interface HybridSearch extends DenseSearch {
+  readonly text: string;
+  readonly language: string | undefined;
+  readonly fusion: Fusion;
+  readonly weights: FusionWeights;
+}
+
+/** One row found by words, by vector, or by both. */
+export interface WordHit {
+  readonly document: Document;
+  /** Higher is better, 0 to 1: the share of the highest BM25 there could be, or the fused score of a hybrid search. */
+  readonly score: number;
+  readonly distance?: number;
+  readonly similarity?: number;
+  readonly dense?: { readonly rank: number; readonly distance: number };
+  readonly lexical?: { readonly rank: number; readonly bm25: number; readonly terms: readonly string[] };
+  readonly embedding?: number[];
+}
+
+/** The lexical index of a store. @throws ConfigurationError with the cure when it has none that is complete. */
+export function requireLexical(store: ScopedStore): OpenLexical {
+  const { options, lexical } = store;
+  const table = options.layout.table;
+  if (options.contentCipher !== undefined) {
+    throw new ConfigurationError(
+      'This store encrypts its content (`contentCipher`), so there are no words to search; use searchType: "similarity".',
+    );
+  }
+  if (lexical === undefined) throw missingLexical(store);
+  if (lexical.settings.building) {
+    throw new ConfigurationError(
+      `The lexical index of ${JSON.stringify(table)} has not been finished. As the owner, finish it with: npx langchain-pgvector init --table ${table} --lexical`,
+    );
+  }
+  return lexical;
+}
+
+/** What to say to whoever needs a lexical index that is not there. */
+export function missingLexical(store: OpenStore): ConfigurationError {
+  const { table } = store.options.layout;
+  return new ConfigurationError(
+    `The table ${JSON.stringify(table)} has no lexical index, which lexical and hybrid searches need. ` +
+      `As the owner, add it, online, with: npx langchain-pgvector init --table ${table} --lexical`,
+  );
+}
+
+/**
+ * The `k` best rows by BM25, best first, in one statement and one round trip unless a word is spelt like no other.
+ *
+ * @returns `undefined` when the query has no word that could be looked up, such as stop words only.
+ */
+export async function lexicalSearch(store: ScopedStore, search: WordSearch): Promise<WordHit[] | undefined> {
+  const lexical = requireLexical(store);
+  const { settings } = store;
+  const run = async (query: LexicalQuery, extra: readonly ExtraTerm[], complete: boolean): Promise<Reply> => {
+    const leg = lexicalLeg(store, lexical, {
+      ...search,
+      query,
+      extra,
+      complete,
+      fetch: search.k,
+      columns: search.includeEmbeddings ? sql`, ${embeddingAsText(store)} as embedding` : empty,
+    });
+    const { rows } = await store.database
+      .execute(
+        {
+          name: "search-lexical",
+          sql: sql`
+            with ${leg}
+            select ${LEXICAL_REPORT}, l.* from (select 1) as one left join lexical l on true order by l.place`,
+        },
+        { settings, signal: search.signal, timeoutMs: search.timeoutMs, prepare: true },
+      )
+      .catch((error: unknown) => {
+        throw regexFilterError(error, search.filter) ?? error;
+      });
+    return readReply(rows);
+  };
+  const reply = await withExtraTerms(store, lexical, search, search.k, run);
+  if (reply.report.terms.length === 0) return undefined;
+  return reply.rows.map((row) => toWordHit(row, reply.report, store));
+}
+
+/**
+ * The `k` best rows by both legs, fused, from one statement and so one snapshot. Each leg gives at least 50 candidates
+ * and ten for each row wanted; the filter is in both.
+ *
+ * @returns as {@link lexicalSearch}.
+ */
+export async function hybridSearch(store: ScopedStore, search: HybridSearch): Promise<WordHit[] | undefined> {
+  const lexical = requireLexical(store);
+  const fetch = Math.max(50, 10 * search.k);
+  const dense: DenseSearch = { ...search, k: fetch };
+  const distance = distanceTo(store, search.vector);
+  const embedding = search.includeEmbeddings ? sql`, ${embeddingAsText(store)} as embedding` : empty;
+  const run = (query: LexicalQuery, extra: readonly ExtraTerm[], complete: boolean): Promise<Reply> =>
+    searchByVector(store, dense, {
+      statement: (nearest: Sql, counted) => ({
+        name: "search-hybrid",
+        sql: sql`
+          with ${lexicalLeg(store, lexical, { ...search, query, extra, complete, fetch, columns: sql`, ${distance} as distance ${embedding}` })},
+          dense as materialized (
+            select *, row_number() over (order by distance, id) as place from (${nearest}) as n
+          )
+          select ${LEXICAL_REPORT}, h.* from (select 1) as one left join (
+            select coalesce(d.id, l.id) as id, coalesce(d.content, l.content) as content,
+              coalesce(d.metadata, l.metadata) as metadata, coalesce(d.distance, l.distance) as distance,
+              ${search.includeEmbeddings ? sql`coalesce(d.embedding, l.embedding) as embedding,` : empty}
+              l.bm25, l.matched, l.place, d.place as "densePlace"${counted ? sql`, d.met` : empty}
+            from dense d full join lexical l on l.id = d.id
+          ) as h on true`,
+      }),
+      read: (rows) => {
+        const result = readReply(rows);
+        const near = result.rows.filter((row) => row.densePlace !== null);
+        return { result, met: near[0]?.met ?? near.length };
+      },
+    });
+  const reply = await withExtraTerms(store, lexical, search, fetch, run);
+  if (reply.report.terms.length === 0) return undefined;
+  return fuseRows(store, reply, search).slice(0, search.k);
+}
+
+/** Runs a search, and again where its words are unknown to the tenant, or its rows were gone, and that could help. */
+async function withExtraTerms(
+  store: ScopedStore,
+  lexical: OpenLexical,
+  search: {
+    text: string;
+    language: string | undefined;
+    filter: FilterNode | undefined;
+    signal: AbortSignal | undefined;
+  },
+  fetch: number,
+  run: (query: LexicalQuery, extra: readonly ExtraTerm[], complete: boolean) => Promise<Reply>,
+): Promise<Reply> {
+  let query = parseLexicalQuery(search.text);
+  const complete = search.filter !== undefined || query.required.length > 0 || query.excluded.length > 0;
+  let extra = await findExtraTerms(store, lexical, { prefixes: query.prefixes, unknown: [] }, search.signal);
+  let reply = await run(query, extra, complete);
+  const { terms, frequencies } = reply.report;
+  const unknown = terms.filter((_, index) => frequencies[index] === 0);
+  const similar = await findExtraTerms(store, lexical, { prefixes: [], unknown }, search.signal);
+  if (similar.length > 0) {
+    extra = [...extra, ...similar];
+    reply = await run(query, extra, complete);
+  }
+  if (query.required.length > 0 && !reply.rows.some((row) => row.bm25 !== null)) {
+    // Questions quote words for other reasons, too: where the quotes rule out everything, the words alone count.
+    query = { ...query, required: [] };
+    reply = await run(query, extra, complete);
+  }
+  const found = reply.rows.filter((row) => row.bm25 !== null).length;
+  if (!complete && found < fetch && reply.report.matches > found) reply = await run(query, extra, true);
+  return reply;
+}
+
+interface Report {
+  readonly terms: readonly string[];
+  readonly frequencies: readonly number[];
+  readonly matches: number;
+  /** BM25 of a text that consists of the query's terms and nothing else, endlessly often. */
+  readonly best: number;
+}
+
+interface WordRow {
+  readonly id: string;
+  readonly content: string;
+  readonly metadata: Record<string, unknown>;
+  readonly embedding?: string;
+  readonly distance?: number | null;
+  readonly bm25: number | null;
+  readonly matched: string | bigint | number | null;
+  readonly place: string | bigint | number | null;
+  readonly densePlace?: string | bigint | number | null;
+  readonly met?: number | null;
+}
+
+interface Reply {
+  readonly report: Report;
+  readonly rows: readonly WordRow[];
+}
+
+function readReply(rows: Record<string, unknown>[]): Reply {
+  return {
+    report: rows[0] as unknown as Report,
+    rows: (rows as unknown as WordRow[]).filter((row) => row.id !== null),
+  };
+}
+
+function toWordHit(row: WordRow, report: Report, store: ScopedStore): WordHit {
+  const { metric } = store.options;
+  const distance = row.distance ?? undefined;
+  // A vector without a direction has no distance to anything.
+  const measured = distance !== undefined && !Number.isNaN(distance);
+  return {
+    document: new Document({ id: row.id, pageContent: row.content, metadata: row.metadata }),
+    score: report.best > 0 ? (row.bm25 ?? 0) / report.best : 0,
+    ...(measured && { distance, similarity: similarityOf(distance, metric) }),
+    ...(measured && row.densePlace != null && { dense: { rank: Number(row.densePlace), distance } }),
+    ...(row.bm25 !== null && {
+      lexical: { rank: Number(row.place), bm25: row.bm25, terms: matchedTerms(row, report) },
+    }),
+    ...(row.embedding != null && { embedding: decodeVector(row.embedding) }),
+  };
+}
+
+function matchedTerms({ matched }: WordRow, { terms }: Report): string[] {
+  const bits = BigInt(matched ?? 0);
+  return terms.filter((_, index) => ((bits >> BigInt(index)) & 1n) === 1n);
+}
+
+function fuseRows(store: ScopedStore, reply: Reply, { fusion, weights }: HybridSearch): WordHit[] {
+  const hits = reply.rows.map((row) => toWordHit(row, reply.report, store));
+  const dense = hits
+    .filter((hit) => hit.dense !== undefined)
+    .map((hit) => ({ id: hit.document.id!, rank: hit.dense!.rank, score: hit.similarity! }))
+    .sort((a, b) => a.rank - b.rank);
+  const lexical = hits
+    .filter((hit) => hit.lexical !== undefined)
+    .map((hit) => ({ id: hit.document.id!, rank: hit.lexical!.rank, score: hit.lexical!.bm25 }))
+    .sort((a, b) => a.rank - b.rank);
+  const scores = fuse({ dense, lexical }, fusion, weights);
+  return hits
+    .map((hit) => ({ ...hit, score: scores.get(hit.document.id!) ?? 0 }))
+    .sort((a, b) => b.score - a.score || (a.document.id! < b.document.id! ? -1 : 1));
+}
