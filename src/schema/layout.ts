@@ -66,12 +66,18 @@ export function loadsTable({ table }: Pick<Layout, "table">): string {
   return shortenName(`${table}_loads`);
 }
 
+/** The table that keeps what was ingested from where, and the one of vectors by their text; they are made together. */
+export function sourceTables({ table }: Pick<Layout, "table">): readonly [sources: string, vectorCache: string] {
+  return [shortenName(`${table}_sources`), shortenName(`${table}_vector_cache`)];
+}
+
 /** @throws ConfigurationError when two columns share a name, or a name cannot be an identifier. */
 export function checkLayout(layout: Layout): void {
   for (const name of [layout.table, layout.schema, layout.extensionSchema, layout.collectionsTable, layout.appRole]) {
     if (name !== undefined) quoteIdentifier(name);
   }
-  if (layout.collectionsTable === loadsTable(layout)) {
+  const own = [loadsTable(layout), ...sourceTables(layout)];
+  if (layout.collectionsTable !== undefined && own.includes(layout.collectionsTable)) {
     throw new ConfigurationError(
       `"collectionTableName" is ${JSON.stringify(layout.collectionsTable)}, the name of a table of the library's own.`,
     );
@@ -107,6 +113,7 @@ export function render(template: string, names: Readonly<Record<string, string>>
 
 /** Quoted identifiers for every `{{name}}` that migrations may use. */
 export function migrationNames(schema: string, layout: Layout): Record<string, string> {
+  const [sources, vectorCache] = sourceTables(layout);
   return {
     chunks: quoteQualified(schema, layout.table),
     revisions: quoteQualified(schema, REVISIONS_TABLE),
@@ -114,6 +121,8 @@ export function migrationNames(schema: string, layout: Layout): Record<string, s
     tenants: quoteQualified(schema, TENANTS_TABLE),
     maintenance: quoteQualified(schema, MAINTENANCE_TABLE),
     loads: quoteQualified(schema, loadsTable(layout)),
+    sources: quoteQualified(schema, sources),
+    vectorCache: quoteQualified(schema, vectorCache),
     ...(layout.collectionsTable !== undefined && { collections: quoteQualified(schema, layout.collectionsTable) }),
     id: quoteIdentifier(layout.columns.id),
     content: quoteIdentifier(layout.columns.content),

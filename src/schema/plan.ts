@@ -7,6 +7,7 @@ import {
   migrationNames,
   newestRevision,
   render,
+  sourceTables,
   TENANTS_TABLE,
   type Layout,
   type ModelVersion,
@@ -17,6 +18,7 @@ import {
   COLLECTIONS_MIGRATIONS,
   LOADS_MIGRATIONS,
   REGISTRY_SQL,
+  SOURCES_MIGRATIONS,
   TENANTS_MIGRATIONS,
   type Migration,
 } from "./migrations.generated.js";
@@ -69,6 +71,8 @@ export function planSchema(
   const collections = state.collections;
   if (collections) checkRelation(collections, layout.collectionsTable!, COLLECTIONS_MIGRATIONS);
   checkRelation(state.loads, loadsTable(layout), LOADS_MIGRATIONS);
+  const [sources, vectorCache] = sourceTables(layout);
+  checkRelation(state.sources, sources, SOURCES_MIGRATIONS);
   if (state.tenants.exists) checkRelation(state.tenants, TENANTS_TABLE, TENANTS_MIGRATIONS);
 
   const names: Record<string, string> = {
@@ -110,6 +114,10 @@ export function planSchema(
   for (const migration of pending(state.loads, LOADS_MIGRATIONS)) {
     const table = loadsTable(layout);
     steps.push(migrationStep("loads", table, migration, names, secured(migration, table)));
+  }
+  for (const migration of pending(state.sources, SOURCES_MIGRATIONS)) {
+    const both = secured(migration, sources) + secured(migration, vectorCache);
+    steps.push(migrationStep("sources", sources, migration, names, both));
   }
   steps.push(...planPromotedKeys(state, layout, options));
   steps.push(...planTenancy(state, layout, options.enableTenancy ?? false));

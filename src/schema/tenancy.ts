@@ -7,6 +7,7 @@ import {
   MODELS_TABLE,
   render,
   REVISIONS_TABLE,
+  sourceTables,
   TENANTS_TABLE,
   type Layout,
 } from "./layout.js";
@@ -48,6 +49,7 @@ export function planTenancy(state: SchemaState, layout: Layout, wanted: boolean)
     [layout.table, state.chunks],
     [layout.collectionsTable ?? "", state.collections],
     [loadsTable(layout), state.loads],
+    ...sourceTables(layout).map((name): [string, RelationState | undefined] => [name, state.sources]),
     ...lexicalTables(layout.table).map((name): [string, RelationState | undefined] => [name, state.lexical]),
   ];
   const unsecured = open.filter(([, relation]) => relation?.exists === true && !relation.rowSecurity);
@@ -77,7 +79,7 @@ export function grantSteps(state: SchemaState, layout: Layout): SchemaStep[] {
   if (layout.appRole === undefined) return [];
   const tenancy = layout.tenancy === "rls";
   const lexical = state.lexical !== undefined || layout.lexical !== undefined;
-  const relations = [state.chunks, state.collections, state.loads, tenancy ? state.tenants : undefined, state.lexical];
+  const relations = [state.chunks, state.collections, state.loads, state.sources, tenancy ? state.tenants : undefined, state.lexical];
   const unmade = lexical && state.lexical === undefined;
   if (!unmade && relations.every((relation) => relation === undefined || (relation.exists && relation.granted)))
     return [];

@@ -35,6 +35,7 @@ import { PostgresRetriever, type PostgresRetrieverOptions } from "./retriever.js
 import { toChunkRows } from "./rows.js";
 import { checkK, toSearchHit, type SearchHit, type SearchOptions } from "./search-hit.js";
 import { denseSearch, type DenseHit, type DenseSearch } from "./search.js";
+import { Sources } from "./sources/sources.js";
 import { StorePool } from "./store-pool.js";
 import { toTenantId } from "./tenant.js";
 import { TenantAdmin } from "./tenants/admin.js";
@@ -186,6 +187,11 @@ export class PostgresVectorStore extends BasePGVectorStore {
       () => this.#open(),
       () => this.#scoped(),
     );
+  }
+
+  /** What was ingested from where. */
+  get sources(): Sources {
+    return new Sources(() => this.#scoped());
   }
 
   /**

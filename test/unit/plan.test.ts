@@ -57,6 +57,7 @@ const empty: SchemaState = {
   collections: undefined,
   lexical: undefined,
   loads: absent,
+  sources: absent,
   activeModel: undefined,
   promotedKeys: [],
   chunksSize: undefined,
