@@ -1,6 +1,6 @@
 import { Option, type Command } from "commander";
 import { ConfigurationError, LoadError } from "../errors.js";
-import { findFiles } from "../loaders/find-files.js";
+import { findSources } from "../loaders/find-sources.js";
 import type { CliContext } from "./context.js";
 import {
   addEmbeddingFlags,
@@ -90,7 +90,7 @@ async function ingest(context: CliContext, paths: string[], flags: IngestFlags):
     if (flags[name] !== undefined) throw new ConfigurationError(`--${dashed(name)} goes with --from.`);
   }
   // A misspelt path or model must not leave an empty store behind.
-  await findFiles(paths, context.cwd);
+  await findSources(paths, context.cwd);
   if (flags.embeddings !== undefined) resolveEmbeddings(flags, context.env);
   await withTarget(context, flags, "create", async (target) => {
     const store = await openCliStore(context, target, flags, { create: true });
