@@ -14,8 +14,7 @@ const DETECTION_BYTES = 65_536;
 const BINARY_SHARE = 0.1;
 
 /** Encodings that a statistical guess is taken for. Those of Western Europe look alike; they stay windows-1252. */
-const DETECTABLE =
-  /^(?:Shift_JIS|EUC-JP|ISO-2022-JP|Big5|GB18030|EUC-KR|KOI8-R|windows-125[13456]|ISO-8859-[5678])$/;
+const DETECTABLE = /^(?:Shift_JIS|EUC-JP|ISO-2022-JP|Big5|GB18030|EUC-KR|KOI8-R|windows-125[13456]|ISO-8859-[5678])$/;
 const DETECTION_CONFIDENCE = 45;
 
 /**

@@ -96,7 +96,10 @@ export function sourceName(path: string, cwd: string): string {
 
 function toUrl(source: string): URL {
   if (!/^https?:/i.test(source)) {
-    throw new LoadError(`"${source.slice(0, source.indexOf(":"))}" is no protocol to read from; use http or https.`, source);
+    throw new LoadError(
+      `"${source.slice(0, source.indexOf(":"))}" is no protocol to read from; use http or https.`,
+      source,
+    );
   }
   let url: URL;
   try {

@@ -5,18 +5,7 @@ import { basename, extname } from "node:path";
  * rather than of prose: source code, configuration. `table` is CSV and TSV.
  */
 export type DocumentFormat =
-  | "text"
-  | "markdown"
-  | "html"
-  | "pdf"
-  | "docx"
-  | "pptx"
-  | "epub"
-  | "table"
-  | "json"
-  | "jsonl"
-  | "subtitles"
-  | "code";
+  "text" | "markdown" | "html" | "pdf" | "docx" | "pptx" | "epub" | "table" | "json" | "jsonl" | "subtitles" | "code";
 
 const EXTENSIONS: Readonly<Record<DocumentFormat, readonly string[]>> = {
   text: [".txt", ".text", ".log", ".rst", ".adoc", ".asciidoc", ".org", ".tex"],

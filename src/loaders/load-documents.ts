@@ -123,7 +123,9 @@ export async function* loadDocuments(source: string | string[], options: LoadOpt
 export function resolveLoading(options: LoadOptions): { cwd: string; read: ReadLimits; parse: ReadOptions } {
   const { format, signal } = options;
   if (format !== undefined && !DOCUMENT_FORMATS.includes(format)) {
-    throw new ConfigurationError(`format must be one of ${DOCUMENT_FORMATS.join(", ")}, not ${JSON.stringify(format)}.`);
+    throw new ConfigurationError(
+      `format must be one of ${DOCUMENT_FORMATS.join(", ")}, not ${JSON.stringify(format)}.`,
+    );
   }
   return {
     cwd: resolve(options.cwd ?? "."),

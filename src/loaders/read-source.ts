@@ -25,7 +25,12 @@ export interface ReadLimits {
 export async function readSource(found: FoundSource, limits: ReadLimits): Promise<RawSource> {
   const { name } = found;
   if (found.kind === "url") {
-    const { bytes, mediaType, charset, path } = await fetchUrl(found.url, limits.maxFileBytes, limits.url, limits.signal);
+    const { bytes, mediaType, charset, path } = await fetchUrl(
+      found.url,
+      limits.maxFileBytes,
+      limits.url,
+      limits.signal,
+    );
     const format = formatOfPage(mediaType, path) ?? limits.format;
     if (format === undefined) {
       throw new LoadError(`"${name}" is of the type "${mediaType}", which is not supported.`, name);
@@ -76,7 +81,10 @@ async function readStream({ stdin, maxFileBytes, signal }: ReadLimits): Promise<
     const bytes = Buffer.from(piece as string | Uint8Array);
     size += bytes.length;
     if (size > maxFileBytes) {
-      throw new LoadError(`Standard input has more than maxFileBytes (${maxFileBytes}); raise it or split it.`, "stdin");
+      throw new LoadError(
+        `Standard input has more than maxFileBytes (${maxFileBytes}); raise it or split it.`,
+        "stdin",
+      );
     }
     pieces.push(bytes);
   }

@@ -47,10 +47,10 @@ export function splitDocuments(
   documents: AsyncIterable<Document> | Iterable<Document>,
   options: SplitOptions = {},
 ): AsyncIterable<Document> {
-  return withChunkIds(chunksOf(documents, resolveLimits(options)));
+  return withChunkIds(chunksOf(documents, checkOptions(options)));
 }
 
-function resolveLimits({ chunkSize = CHUNK_SIZE, chunkOverlap }: SplitOptions): SplitLimits {
+export function checkOptions({ chunkSize = CHUNK_SIZE, chunkOverlap }: SplitOptions): SplitLimits {
   if (!Number.isSafeInteger(chunkSize) || chunkSize < 2) {
     throw new ConfigurationError(`chunkSize must be an integer of at least 2 characters, not ${String(chunkSize)}.`);
   }

@@ -6,7 +6,15 @@ import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
 import { ConfigurationError } from "../errors.js";
 import { lexicalTables, type StoredLexicalSettings } from "./lexical.js";
 import { readPromotedKeys, type PromotedColumnFacts, type PromotedKey } from "./promoted-keys.js";
-import { loadsTable, MODELS_TABLE, REVISIONS_TABLE, sourceTables, TENANTS_TABLE, type Layout, type ModelVersion } from "./layout.js";
+import {
+  loadsTable,
+  MODELS_TABLE,
+  REVISIONS_TABLE,
+  sourceTables,
+  TENANTS_TABLE,
+  type Layout,
+  type ModelVersion,
+} from "./layout.js";
 
 /** Facts about the server that statements depend on; they do not change while a store is open. */
 export interface ServerInfo {

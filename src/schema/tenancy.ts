@@ -79,7 +79,14 @@ export function grantSteps(state: SchemaState, layout: Layout): SchemaStep[] {
   if (layout.appRole === undefined) return [];
   const tenancy = layout.tenancy === "rls";
   const lexical = state.lexical !== undefined || layout.lexical !== undefined;
-  const relations = [state.chunks, state.collections, state.loads, state.sources, tenancy ? state.tenants : undefined, state.lexical];
+  const relations = [
+    state.chunks,
+    state.collections,
+    state.loads,
+    state.sources,
+    tenancy ? state.tenants : undefined,
+    state.lexical,
+  ];
   const unmade = lexical && state.lexical === undefined;
   if (!unmade && relations.every((relation) => relation === undefined || (relation.exists && relation.granted)))
     return [];

@@ -38,6 +38,10 @@ export async function readEpub(raw: RawSource, options: ReadOptions): Promise<Re
   return {
     parts,
     notes,
-    metadata: { ...(title !== "" && { title }), ...(author !== "" && { author }), epub: { totalChapters: spine.length } },
+    metadata: {
+      ...(title !== "" && { title }),
+      ...(author !== "" && { author }),
+      epub: { totalChapters: spine.length },
+    },
   };
 }

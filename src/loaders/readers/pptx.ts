@@ -45,7 +45,11 @@ function bodyBlocks(xml: string): string[] {
   });
   const tables = elements("a:tbl", slide).map((table) =>
     elements("a:tr", table)
-      .map((row) => elements("a:tc", row).map((cell) => paragraphs(cell).join(" ")).join(" | "))
+      .map((row) =>
+        elements("a:tc", row)
+          .map((cell) => paragraphs(cell).join(" "))
+          .join(" | "),
+      )
       .join("\n"),
   );
   return [...shapes, ...tables].filter((text) => text !== "");
@@ -53,7 +57,11 @@ function bodyBlocks(xml: string): string[] {
 
 function paragraphs(node: XmlElement): string[] {
   return elements("a:p", node)
-    .map((paragraph) => elements("a:t", paragraph).map((run) => textContent(run)).join(""))
+    .map((paragraph) =>
+      elements("a:t", paragraph)
+        .map((run) => textContent(run))
+        .join(""),
+    )
     .map((text) => text.trim())
     .filter((text) => text !== "");
 }

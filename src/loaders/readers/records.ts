@@ -74,7 +74,8 @@ export function readJson(raw: RawSource, text: string, options: RecordOptions = 
     // Settings files of editors and compilers have comments; as text they can be searched all the same.
     return { parts: [{ text }], notes: [`"${raw.source}" is no valid JSON; it was read as plain text.`] };
   }
-  if (!Array.isArray(value) || value.length === 0 || !value.every((item) => isRecord(item))) return { parts: [{ text }] };
+  if (!Array.isArray(value) || value.length === 0 || !value.every((item) => isRecord(item)))
+    return { parts: [{ text }] };
   return { parts: withText(value.map((item, index) => toPart(flatten(item), { row: index + 1 }, options, true))) };
 }
 

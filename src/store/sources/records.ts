@@ -10,6 +10,8 @@ export interface SourceState {
   readonly source: string;
   /** SHA-256 of its bytes in hexadecimal; `undefined` while it is being written, or after a writer has died. */
   readonly hash: string | undefined;
+  /** How many chunks it has. While there is no hash: how many it may have. */
+  readonly chunks: number;
   /** How it was loaded and split. */
   readonly settings: string;
   /** Changes with every write, and is never used again for the same name. */
@@ -41,7 +43,8 @@ export async function* listSources(store: ScopedStore, prefix: string | undefine
       {
         name: "list-sources",
         sql: sql`
-          select source, encode(content_hash, 'hex') as hash, settings, version::text as version
+          select source, encode(content_hash, 'hex') as hash, settings, version::text as version,
+            cardinality(chunk_ids) as chunks
           from ${sourcesTable(store)} where ${sourceScope(store)}
             ${prefix === undefined ? empty : sql`and starts_with(source, ${prefix}::text)`}
             ${last === undefined ? empty : sql`and source > ${last}::text`}
@@ -62,13 +65,17 @@ export async function findSources(store: ScopedStore, names: readonly string[]):
     {
       name: "find-sources",
       sql: sql`
-        select source, encode(content_hash, 'hex') as hash, settings, version::text as version, chunk_ids as "chunkIds"
+        select source, encode(content_hash, 'hex') as hash, settings, version::text as version,
+          cardinality(chunk_ids) as chunks, chunk_ids as "chunkIds"
         from ${sourcesTable(store)}
         where ${sourceScope(store)} and source = any(${new TextArrayParameter(names)}::text[])`,
     },
     { settings: store.settings },
   );
-  return (rows as unknown as (Row & { chunkIds: string[] })[]).map((row) => ({ ...toState(row), chunkIds: row.chunkIds }));
+  return (rows as unknown as (Row & { chunkIds: string[] })[]).map((row) => ({
+    ...toState(row),
+    chunkIds: row.chunkIds,
+  }));
 }
 
 /** Sources whose bytes have one of these hashes. */
@@ -95,8 +102,9 @@ interface Row {
   hash: string | null;
   settings: string;
   version: string;
+  chunks: number;
 }
 
-function toState({ source, hash, settings, version }: Row): SourceState {
-  return { source, hash: hash ?? undefined, settings, version };
+function toState({ source, hash, settings, version, chunks }: Row): SourceState {
+  return { source, hash: hash ?? undefined, settings, version, chunks };
 }

@@ -34,9 +34,9 @@ export class Sources {
   /**
    * Writes sources and their chunks in one transaction, unless somebody has changed one of them since it was read.
    *
-   * @returns whether it was written.
+   * @returns the sources' new versions by name; `undefined` when nothing was written.
    */
-  async commit(commit: SourceCommit): Promise<boolean> {
+  async commit(commit: SourceCommit): Promise<ReadonlyMap<string, string> | undefined> {
     return commitSources(await this.#scoped(), commit);
   }
 

@@ -46,17 +46,22 @@ class Outrun extends Error {}
  * Writes sources and their chunks in one transaction, if nobody has changed those sources since they were read. The
  * sources' rows are locked first, in the order of their names, so that two writers of the same wait for each other.
  *
- * @returns whether it was written; `false` when a source has another version now.
+ * @returns the sources' new versions by name; `undefined` when nothing was written, as one has another version now.
  * @throws TenantIsolationError when the tenant is suspended or being deleted.
  */
-export async function commitSources(store: ScopedStore, commit: SourceCommit): Promise<boolean> {
+export async function commitSources(
+  store: ScopedStore,
+  commit: SourceCommit,
+): Promise<ReadonlyMap<string, string> | undefined> {
   const rows = await toRows(store, commit.added);
-  return attempt(store, rows.length + commit.gone.length, async (session) => {
-    await writeSources(store, session, commit.sources);
+  const versions = new Map(commit.sources.map(({ source, expected }) => [source, nextVersion(expected)]));
+  const written = await attempt(store, rows.length + commit.gone.length, async (session) => {
+    await writeSources(store, session, commit.sources, versions);
     if (rows.length > 0) await writeChunks(store, session, rows);
     await updateMetadata(store, session, commit.kept);
     await deleteChunks(store, session, commit.gone);
   });
+  return written ? versions : undefined;
 }
 
 /**
@@ -107,7 +112,7 @@ export async function removeSource(
 }
 
 /** The version that a change gives to its source. A new source begins at a number of its own. */
-export function nextVersion(expected: string | undefined): string {
+function nextVersion(expected: string | undefined): string {
   return expected === undefined ? String(randomInt(1, 2 ** 47)) : String(BigInt(expected) + 1n);
 }
 
@@ -134,10 +139,16 @@ async function toRows(store: ScopedStore, added: readonly EmbeddedChunk[]): Prom
   return encrypted.toSorted((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-async function writeSources(store: ScopedStore, session: Session, changes: readonly SourceChange[]): Promise<void> {
+async function writeSources(
+  store: ScopedStore,
+  session: Session,
+  changes: readonly SourceChange[],
+  versions: ReadonlyMap<string, string>,
+): Promise<void> {
   if (changes.length === 0) return;
   const sorted = changes.toSorted((a, b) => (a.source < b.source ? -1 : 1));
-  const texts = (pick: (change: SourceChange) => string): TextArrayParameter => new TextArrayParameter(sorted.map(pick));
+  const texts = (pick: (change: SourceChange) => string): TextArrayParameter =>
+    new TextArrayParameter(sorted.map(pick));
   // A version counts up by one from the one expected, so a source that moved on does not match, nor one made anew.
   const { rowCount } = await session.execute({
     name: "write-sources",
@@ -150,7 +161,7 @@ async function writeSources(store: ScopedStore, session: Session, changes: reado
         array(select id from jsonb_array_elements_text(row.ids::jsonb) with ordinality as e (id, n) order by n)
       from unnest(
         ${texts((change) => change.source)}::text[],
-        ${texts((change) => nextVersion(change.expected))}::text[],
+        ${texts((change) => versions.get(change.source)!)}::text[],
         ${texts((change) => change.hash ?? "")}::text[],
         ${texts((change) => change.settings)}::text[],
         ${texts((change) => JSON.stringify(change.chunkIds))}::text[]
