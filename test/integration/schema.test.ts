@@ -331,6 +331,27 @@ describeServer("the schema of a store", () => {
       langchain_chunks_loads: CHECK ((tenant_id <> ''::text))
       langchain_chunks_loads: PRIMARY KEY (tenant_id, collection, name)
       langchain_chunks_loads: CREATE UNIQUE INDEX langchain_chunks_loads_pkey ON public.langchain_chunks_loads USING btree (tenant_id, collection, name)
+      langchain_chunks_sources: tenant_id text not null
+      langchain_chunks_sources: collection text not null
+      langchain_chunks_sources: source text not null
+      langchain_chunks_sources: version bigint not null
+      langchain_chunks_sources: content_hash bytea
+      langchain_chunks_sources: settings text not null
+      langchain_chunks_sources: chunk_ids text[] not null
+      langchain_chunks_sources: updated_at timestamp with time zone not null default now()
+      langchain_chunks_sources: CHECK ((source <> ''::text))
+      langchain_chunks_sources: CHECK ((tenant_id <> ''::text))
+      langchain_chunks_sources: PRIMARY KEY (tenant_id, collection, source)
+      langchain_chunks_sources: CREATE UNIQUE INDEX langchain_chunks_sources_pkey ON public.langchain_chunks_sources USING btree (tenant_id, collection, source)
+      langchain_chunks_sources: CREATE INDEX langchain_chunks_sources_tenant_id_collection_content_hash_idx ON public.langchain_chunks_sources USING btree (tenant_id, collection, content_hash)
+      langchain_chunks_vector_cache: tenant_id text not null
+      langchain_chunks_vector_cache: model_version integer not null
+      langchain_chunks_vector_cache: text_hash bytea not null
+      langchain_chunks_vector_cache: embedding bytea not null
+      langchain_chunks_vector_cache: created_at timestamp with time zone not null default now()
+      langchain_chunks_vector_cache: CHECK ((tenant_id <> ''::text))
+      langchain_chunks_vector_cache: PRIMARY KEY (tenant_id, model_version, text_hash)
+      langchain_chunks_vector_cache: CREATE UNIQUE INDEX langchain_chunks_vector_cache_pkey ON public.langchain_chunks_vector_cache USING btree (tenant_id, model_version, text_hash)
       langchain_pgvector_maintenance: store text not null
       langchain_pgvector_maintenance: kind text not null
       langchain_pgvector_maintenance: name text not null

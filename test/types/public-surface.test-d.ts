@@ -80,7 +80,7 @@ expectTypeOf<keyof typeof chains>().toEqualTypeOf<
   | "verifyCitations"
 >();
 expectTypeOf<keyof typeof loaders>().toEqualTypeOf<
-  "SUPPORTED_EXTENSIONS" | "chunkId" | "loadDocuments" | "splitDocuments" | "withChunkIds"
+  "SUPPORTED_EXTENSIONS" | "chunkId" | "loadDocuments" | "splitDocuments" | "syncDocuments" | "withChunkIds"
 >();
 expectTypeOf<keyof typeof chroma>().toEqualTypeOf<
   | "Chroma"
