@@ -256,6 +256,8 @@ describeServer("tenants of a store", () => {
         [table]: 0,
         [`${table}_collections`]: 0,
         [`${table}_loads`]: 0,
+        [`${table}_sources`]: 0,
+        [`${table}_vector_cache`]: 0,
         langchain_pgvector_tenants: 0,
       });
       expect(await fingerprint("b", table)).toEqual(kept);

@@ -107,7 +107,7 @@ class Run {
       const raw = await readSource(found, read);
       const hash = hashBytes(raw.bytes);
       const changed =
-        hash !== stored?.hash || this.#settings !== stored.settings
+        hash !== stored?.hash || this.#settings !== stored.settings || stored.present < stored.chunks
           ? await prepareSource(raw, hash, this.#settings, options, parse)
           : undefined;
       this.#total.files += 1;

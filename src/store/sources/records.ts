@@ -12,6 +12,8 @@ export interface SourceState {
   readonly hash: string | undefined;
   /** How many chunks it has. While there is no hash: how many it may have. */
   readonly chunks: number;
+  /** How many of them are in the store; fewer after somebody else has deleted some. */
+  readonly present: number;
   /** How it was loaded and split. */
   readonly settings: string;
   /** Changes with every write, and is never used again for the same name. */
@@ -44,8 +46,8 @@ export async function* listSources(store: ScopedStore, prefix: string | undefine
         name: "list-sources",
         sql: sql`
           select source, encode(content_hash, 'hex') as hash, settings, version::text as version,
-            cardinality(chunk_ids) as chunks
-          from ${sourcesTable(store)} where ${sourceScope(store)}
+            cardinality(chunk_ids) as chunks, ${present(store)} as present
+          from ${sourcesTable(store)} as s where ${sourceScope(store)}
             ${prefix === undefined ? empty : sql`and starts_with(source, ${prefix}::text)`}
             ${last === undefined ? empty : sql`and source > ${last}::text`}
           order by source limit ${PAGE}::int8`,
@@ -66,8 +68,8 @@ export async function findSources(store: ScopedStore, names: readonly string[]):
       name: "find-sources",
       sql: sql`
         select source, encode(content_hash, 'hex') as hash, settings, version::text as version,
-          cardinality(chunk_ids) as chunks, chunk_ids as "chunkIds"
-        from ${sourcesTable(store)}
+          cardinality(chunk_ids) as chunks, ${present(store)} as present, chunk_ids as "chunkIds"
+        from ${sourcesTable(store)} as s
         where ${sourceScope(store)} and source = any(${new TextArrayParameter(names)}::text[])`,
     },
     { settings: store.settings },
@@ -97,14 +99,23 @@ export async function findByHash(
   return rows as unknown as { source: string; hash: string }[];
 }
 
+function present(store: ScopedStore): Sql {
+  return sql`(
+    select count(*)::int4 from ${store.table} as c
+    where c.tenant_id = ${store.tenant}::text and c.collection = ${store.options.collection}::text
+      and c.${store.columns.id} = any(s.chunk_ids)
+  )`;
+}
+
 interface Row {
   source: string;
   hash: string | null;
   settings: string;
   version: string;
   chunks: number;
+  present: number;
 }
 
-function toState({ source, hash, settings, version, chunks }: Row): SourceState {
-  return { source, hash: hash ?? undefined, settings, version, chunks };
+function toState({ source, hash, settings, version, chunks, present: there }: Row): SourceState {
+  return { source, hash: hash ?? undefined, settings, version, chunks, present: there };
 }

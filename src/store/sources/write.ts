@@ -112,7 +112,7 @@ export async function removeSource(
 }
 
 /** The version that a change gives to its source. A new source begins at a number of its own. */
-function nextVersion(expected: string | undefined): string {
+export function nextVersion(expected: string | undefined): string {
   return expected === undefined ? String(randomInt(1, 2 ** 47)) : String(BigInt(expected) + 1n);
 }
 

@@ -26,6 +26,17 @@ export interface ExportedCollection {
   readonly metadata: string | null;
 }
 
+/** Something that was ingested, and which chunks came of it. */
+export interface ExportedSource {
+  readonly type: "source";
+  readonly collection: string;
+  readonly source: string;
+  /** SHA-256 of its bytes in hexadecimal; null while it is being written. */
+  readonly hash: string | null;
+  readonly settings: string;
+  readonly chunkIds: readonly string[];
+}
+
 /** One chunk, exactly as it is stored. */
 export interface ExportedChunk {
   readonly type: "chunk";
@@ -48,6 +59,6 @@ export interface ExportEnd {
   readonly chunks: number;
 }
 
-export type ExportRecord = ExportHeader | ExportedCollection | ExportedChunk | ExportEnd;
+export type ExportRecord = ExportHeader | ExportedCollection | ExportedSource | ExportedChunk | ExportEnd;
 
 export const EXPORT_FORMAT = "langchain-pgvector/tenant/1";
