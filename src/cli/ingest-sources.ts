@@ -1,5 +1,6 @@
 import { LoadError } from "../errors.js";
 import type { DocumentFormat } from "../loaders/formats.js";
+import type { Splitter } from "../loaders/splitters/options.js";
 import type { SyncOptions, SyncResult } from "../loaders/sync/options.js";
 import { syncDocuments } from "../loaders/sync/sync-documents.js";
 import type { CliContext } from "./context.js";
@@ -10,6 +11,7 @@ import type { Target, TargetFlags, TenancyFlags } from "./target.js";
 import { watchSources } from "./watch-sources.js";
 
 export interface SourceFlags extends LexicalFlags, TargetFlags, TenancyFlags, ModelFlags, PatienceFlags {
+  readonly splitter?: Splitter;
   readonly chunkSize?: number;
   readonly chunkOverlap?: number;
   readonly format?: DocumentFormat;
@@ -67,11 +69,12 @@ export async function ingestSources(
 }
 
 function syncOptions(context: CliContext, flags: SourceFlags): SyncOptions {
-  const { chunkSize, chunkOverlap, format, textFields, metadataFields, maxFileMb } = flags;
+  const { splitter, chunkSize, chunkOverlap, format, textFields, metadataFields, maxFileMb } = flags;
   let said = 0;
   return {
     cwd: context.cwd,
     signal: context.signal,
+    ...(splitter !== undefined && { splitter }),
     ...(chunkSize !== undefined && { chunkSize }),
     ...(chunkOverlap !== undefined && { chunkOverlap }),
     ...(format !== undefined && { format }),

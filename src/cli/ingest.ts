@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { ConfigurationError, SchemaVersionError } from "../errors.js";
 import { findSources } from "../loaders/find-sources.js";
 import { DOCUMENT_FORMATS } from "../loaders/formats.js";
+import { SPLITTERS } from "../loaders/splitters/options.js";
 import type { CliContext } from "./context.js";
 import {
   addEmbeddingFlags,
@@ -58,7 +59,8 @@ Examples:
 /** Adds the flags of loading and splitting files. */
 function addSourceFlags(command: Command): void {
   command
-    .option("--chunk-size <characters>", "most characters of a chunk (default: 1000)", atLeast(2))
+    .addOption(new Option("--splitter <name>", "where texts are cut (default: auto)").choices(SPLITTERS))
+    .option("--chunk-size <characters>", "most characters of a chunk, or tokens (default: 1000)", atLeast(2))
     .option("--chunk-overlap <characters>", "characters repeated between chunks (default: 100)", atLeast(0))
     .addOption(
       new Option("--format <format>", "how to read standard input and files whose name does not say").choices(
@@ -102,7 +104,7 @@ function addVectorFlags(command: Command): void {
 const VECTORS_ONLY = ["documents", "fields", "onError", "checkpoint", "indexes"] as const;
 const SOURCES_ONLY = [
   ...(["format", "textFields", "metadataFields", "maxFileMb", "allowPrivateUrls", "keepDeleted", "cache"] as const),
-  "watch" as const,
+  ...(["watch", "splitter"] as const),
 ];
 
 async function ingest(context: CliContext, paths: string[], flags: IngestFlags): Promise<void> {

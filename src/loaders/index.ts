@@ -10,6 +10,7 @@ export {
   type SkippedFile,
 } from "./load-documents.js";
 export type { RecordOptions } from "./readers/records.js";
-export { splitDocuments, type ChunkMetadata, type SplitOptions } from "./split-documents.js";
+export { splitDocuments, type ChunkMetadata } from "./split-documents.js";
+export type { SplitOptions, Splitter } from "./splitters/options.js";
 export type { SyncedSource, SyncOptions, SyncProgress, SyncResult } from "./sync/options.js";
 export { syncDocuments } from "./sync/sync-documents.js";

@@ -1,5 +1,5 @@
 import type { LoadOptions } from "../load-documents.js";
-import type { SplitOptions } from "../split-documents.js";
+import type { SplitOptions } from "../splitters/options.js";
 
 /** Where a run of `syncDocuments` stands. */
 export interface SyncProgress {

@@ -2,7 +2,8 @@ import type { Document } from "@langchain/core/documents";
 import { createHash } from "node:crypto";
 import { parseSource } from "../parse-source.js";
 import type { RawSource, ReadOptions } from "../readers/reading.js";
-import { splitDocuments, type SplitOptions } from "../split-documents.js";
+import { splitDocuments } from "../split-documents.js";
+import { resolveSplit, type SplitOptions } from "../splitters/options.js";
 
 /** Raised when a change of the library makes other chunks of the same bytes. */
 const LOADER_REVISION = 1;
@@ -19,14 +20,7 @@ export interface PreparedSource {
 
 /** Says in a few characters how sources become chunks; sources that were made otherwise are made again. */
 export function settingsOf(split: SplitOptions, { records }: ReadOptions, format: string | undefined): string {
-  const { chunkSize, chunkOverlap } = split;
-  const all = JSON.stringify([
-    LOADER_REVISION,
-    chunkSize ?? null,
-    chunkOverlap ?? null,
-    records ?? null,
-    format ?? null,
-  ]);
+  const all = JSON.stringify([LOADER_REVISION, resolveSplit(split), records ?? null, format ?? null]);
   return createHash("sha256").update(all).digest("hex").slice(0, 16);
 }
 

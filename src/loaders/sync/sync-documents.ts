@@ -1,5 +1,4 @@
 import { LoadError } from "../../errors.js";
-import { checkOptions } from "../split-documents.js";
 import type { PostgresVectorStore } from "../../store/postgres-vector-store.js";
 import { integer } from "../../store/options.js";
 import type { SourceState } from "../../store/sources/records.js";
@@ -56,7 +55,6 @@ class Run {
     private readonly options: SyncOptions,
   ) {
     this.#loading = resolveLoading(options);
-    checkOptions(options);
     this.#settings = settingsOf(options, this.#loading.parse, options.format);
     this.#batchChunks = integer("batchChunks", options.batchChunks, 1, 10_000) ?? BATCH_CHUNKS;
   }
