@@ -3,6 +3,7 @@ import { table, type Benchmark } from "./harness.js";
 
 /** By the name that `npm run bench -- <name>` takes. */
 const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmark }>>> = {
+  chunking: () => import("./chunking.js"),
   hybrid: () => import("./hybrid.js"),
   retrieval: () => import("./retrieval.js"),
   ingest: () => import("./ingest.js"),

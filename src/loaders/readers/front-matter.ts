@@ -13,7 +13,7 @@ export function readFrontMatter(text: string): Record<string, unknown> | undefin
   const yaml = FRONT_MATTER.exec(text)?.[1];
   if (yaml === undefined) return undefined;
   if (yaml.length > MAX_CHARACTERS) throw new RangeError(`it has more than ${MAX_CHARACTERS} characters`);
-  const value: unknown = parse(yaml, { maxAliasCount: 10, logLevel: "silent" });
+  const value: unknown = parse(yaml, { maxAliasCount: 10, logLevel: "error" });
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
   const json = JSON.stringify(value);
   if (json.length > MAX_CHARACTERS) throw new RangeError(`it has more than ${MAX_CHARACTERS} characters`);
