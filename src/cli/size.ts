@@ -186,13 +186,13 @@ function whole(value: number): string {
 
 function bytes(value: number): string {
   const units = ["bytes", "kB", "MB", "GB", "TB", "PB"];
-  let size = value;
+  let scaled = value;
   let unit = 0;
-  while (size >= 1_000 && unit < units.length - 1) {
-    size /= 1_000;
+  while (scaled >= 1_000 && unit < units.length - 1) {
+    scaled /= 1_000;
     unit += 1;
   }
-  return `${unit === 0 ? Math.round(size) : size.toPrecision(3)} ${units[unit]!}`;
+  return `${unit === 0 ? Math.round(scaled) : scaled.toPrecision(3)} ${units[unit]!}`;
 }
 
 function duration(seconds: number): string {

@@ -10,8 +10,18 @@ const GIB = 2 ** 30;
 
 describe("pages", () => {
   it("hold as many tuples as fit, with their line pointers", () => {
-    expect(packedPages(Array(8).fill([2_032]), {})).toBe(2);
-    expect(packedPages(Array(4).fill([5_000]), {})).toBe(4);
+    expect(
+      packedPages(
+        Array.from({ length: 8 }, () => [2_032]),
+        {},
+      ),
+    ).toBe(2);
+    expect(
+      packedPages(
+        Array.from({ length: 4 }, () => [5_000]),
+        {},
+      ),
+    ).toBe(4);
     expect(packedPages([], {})).toBe(0);
   });
 

@@ -26,9 +26,9 @@ const SAMPLE = 1_000;
 export function tableSize(shape: SizeShape): TableSize {
   const { vectors, idBytes } = shape;
   const { row, external } = storedRow(shape);
-  const heap = packedPages(Array(SAMPLE).fill([row]), { reserved: PAGE_BYTES * (1 - FILLFACTOR) });
+  const heap = packedPages(repeated([row]), { reserved: PAGE_BYTES * (1 - FILLFACTOR) });
   const chunks = external.flatMap(chunksOf);
-  const toast = packedPages(Array(SAMPLE).fill(chunks), {});
+  const toast = packedPages(repeated(chunks), {});
   return {
     heapBytes: Math.ceil((heap * vectors) / SAMPLE) * PAGE_BYTES,
     toastBytes:
@@ -37,6 +37,10 @@ export function tableSize(shape: SizeShape): TableSize {
         : Math.ceil((toast * vectors) / SAMPLE) * PAGE_BYTES + btreeBytes(vectors * chunks.length, 16, 0.9),
     primaryKeyBytes: btreeBytes(vectors, 8 + 8 + 8 + 1 + idBytes, RANDOM_FILL),
   };
+}
+
+function repeated(group: readonly number[]): (readonly number[])[] {
+  return Array.from({ length: SAMPLE }, () => group);
 }
 
 /** Bytes of the row in the table, and of each value that is kept elsewhere. */
