@@ -6,17 +6,16 @@ import { scope, type ScopedStore } from "../../store/open.js";
 import type { Layout } from "../../schema/layout.js";
 import type { PreparedRow } from "./prepare.js";
 
-/** Stores rows where nothing reads them yet; the one place that writes the records of an import. */
-export async function stageRows(staged: ScopedStore, rows: readonly PreparedRow[]): Promise<void> {
-  if (rows.length === 0) return;
-  // A table of collections lists what is visible, and staged rows are not.
+/** A table of collections lists what is visible, and staged rows are not. */
+export function withoutCollections(staged: ScopedStore): ScopedStore {
   const layout: Layout = { ...staged.options.layout, collectionsTable: undefined };
-  const store = { ...staged, options: { ...staged.options, layout } };
-  await addRows(
-    store,
-    rows,
-    rows.map((row) => row.vector),
-  );
+  return { ...staged, options: { ...staged.options, layout } };
+}
+
+/** Stores staged rows in place of those of their ids. */
+export async function replaceStaged(staged: ScopedStore, rows: readonly PreparedRow[]): Promise<void> {
+  const vectors = rows.map((row) => row.vector);
+  await addRows(withoutCollections(staged), rows, vectors);
 }
 
 /** Which of some ids are there. */

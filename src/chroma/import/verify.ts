@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
+import { float16Bits } from "../../db/float16.js";
 import { IngestError } from "../../errors.js";
 import { planGet, type StoredChunk } from "../../store/get.js";
 import type { ScopedStore } from "../../store/open.js";
@@ -7,15 +8,15 @@ import { denseSearch } from "../../store/search.js";
 import type { ResolvedImport } from "./options.js";
 import { Findings, prepareRecords, type PreparedRow } from "./prepare.js";
 import { readAhead, type SourceCollection } from "./source.js";
-import { countRows, stageRows } from "./stage.js";
+import { countRows, replaceStaged } from "./stage.js";
 
 /** What comparing a collection with its source gave. */
 export interface Verification {
-  /** Records that were read again and compared: id, document, metadata and every float of the vector. */
+  /** Records that were read again and compared: id, document, metadata and every bit of the vector. */
   readonly compared: number;
   /** Those of them that had changed at the source since they were copied, and were copied again. */
   readonly changed: number;
-  /** Sum over all records of a hash of id and float32 vector, in hexadecimal; the same on both sides. */
+  /** Sum over all records of a hash of id and vector as the column keeps it, in hexadecimal; the same on both sides. */
   readonly vectorChecksum: string;
   /** Searches that were run on both sides. */
   readonly queries: number;
@@ -50,14 +51,14 @@ export async function verifyCollection(
     const different = rows.filter((row) => !isSame(row, stored.get(row.id), staged));
     if (different.length > 0) {
       changed += different.length;
-      await stageRows(staged, different);
+      await replaceStaged(staged, different);
       for (const [id, row] of await storedRows(staged, different)) stored.set(id, row);
       const still = different.find((row) => !isSame(row, stored.get(row.id), staged));
       if (still !== undefined) throw unequal(source.name, still.id);
     }
     for (const row of rows) {
-      theirs.add(row.id, rounded(row.vector, staged));
-      ours.add(row.id, stored.get(row.id)!.embedding!);
+      theirs.add(row.id, storedBits(row.vector, staged));
+      ours.add(row.id, storedBits(stored.get(row.id)!.embedding!, staged));
       if (compared % every === 0 && queries.length < options.sampleQueries) queries.push(row.vector);
       compared += 1;
     }
@@ -82,31 +83,18 @@ async function storedRows(store: ScopedStore, rows: readonly PreparedRow[]): Pro
 }
 
 function isSame(row: PreparedRow, stored: StoredChunk | undefined, store: ScopedStore): boolean {
-  if (stored?.embedding?.length !== row.vector.length) return false;
-  const vector = rounded(row.vector, store);
+  if (stored?.embedding === undefined) return false;
   return (
     stored.content === row.content &&
     isDeepStrictEqual(stored.metadata, JSON.parse(row.metadata)) &&
-    stored.embedding.every((value, index) => value === vector[index])
+    Buffer.compare(storedBits(stored.embedding, store), storedBits(row.vector, store)) === 0
   );
 }
 
-/** A vector as its column keeps it. */
-function rounded(vector: readonly number[], { model }: ScopedStore): number[] {
-  return vector.map(model.storageType === "halfvec" ? toHalf : Math.fround);
-}
-
-/** The nearest float16, ties to even. */
-function toHalf(value: number): number {
-  const single = Math.fround(value);
-  // Below 2^-14 the steps are all 2^-24; above, ten bits follow the first.
-  const exponent = Math.max(-14, Math.floor(Math.log2(Math.abs(single) || 1)));
-  const step = 2 ** (exponent - 10);
-  const scaled = single / step;
-  const floor = Math.floor(scaled);
-  const rest = scaled - floor;
-  const steps = rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
-  return steps * step;
+/** A vector as its column keeps it, bit for bit. */
+function storedBits(vector: readonly number[], { model }: ScopedStore): Uint8Array {
+  const numbers = model.storageType === "halfvec" ? Uint16Array.from(vector, float16Bits) : Float32Array.from(vector);
+  return new Uint8Array(numbers.buffer);
 }
 
 async function meanOverlap(
@@ -137,8 +125,8 @@ async function meanOverlap(
 class Checksum {
   #sum = 0n;
 
-  add(id: string, vector: readonly number[]): void {
-    const hash = createHash("sha256").update(id).update("\0").update(Float32Array.from(vector)).digest();
+  add(id: string, vector: Uint8Array): void {
+    const hash = createHash("sha256").update(id).update("\0").update(vector).digest();
     this.#sum = BigInt.asUintN(64, this.#sum + hash.readBigUInt64BE());
   }
 
