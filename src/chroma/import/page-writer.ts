@@ -29,12 +29,10 @@ export class PageWriter {
   static async open(staged: ScopedStore, pageRows: number, signal: AbortSignal | undefined): Promise<PageWriter> {
     const store = withoutCollections(staged);
     const writer = await chooseWriter(store, signal);
-    // What is staged is its own record of how far the import is.
-    const record = (): Promise<void> => Promise.resolve();
     const type = writer.path === "arrays" ? "vector" : store.model.storageType;
     return new PageWriter(
       store,
-      new BatchWriter(store, writer, new Rejects("fail", undefined), record, signal),
+      new BatchWriter(store, writer, new Rejects("fail", undefined), recordNothing, signal),
       new Batch(pageRows, MAX_TEXT_BYTES, store.model.dimensions, type),
     );
   }
@@ -54,4 +52,9 @@ export class PageWriter {
     if (this.#batch.size > 0) await this.#writer.write(this.#batch);
     this.#batch.clear();
   }
+}
+
+/** What is staged is its own record of how far the import is. */
+function recordNothing(): Promise<void> {
+  return Promise.resolve();
 }
