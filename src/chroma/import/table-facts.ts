@@ -17,7 +17,7 @@ export interface SourceColumn {
 
 /** What reading a table that is not ours has to know about it. */
 export interface TableFacts {
-  readonly oid: number;
+  readonly oid: string;
   readonly database: string;
   readonly schema: string;
   readonly columns: ReadonlyMap<string, SourceColumn>;
@@ -34,7 +34,7 @@ const OPCLASS_METRICS: Readonly<Record<string, Metric>> = {
 };
 
 interface FactsRow {
-  oid: number;
+  oid: string;
   database: string;
   schema: string;
   vector_schema: string | null;
@@ -58,7 +58,7 @@ export async function readTableFacts(
   const { rows } = await database.execute({
     name: "import-table-facts",
     sql: sql`
-      select c.oid::float8 as oid, current_database()::text as database, n.nspname::text as schema,
+      select c.oid::text as oid, current_database()::text as database, n.nspname::text as schema,
         (select en.nspname::text from pg_extension e join pg_namespace en on en.oid = e.extnamespace
           where e.extname = 'vector') as vector_schema,
         (select o.opcname::text from pg_index i
