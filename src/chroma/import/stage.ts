@@ -1,4 +1,4 @@
-import sql from "sql-template-tag";
+import sql, { type Sql } from "sql-template-tag";
 import { TextArrayParameter } from "../../db/codec.js";
 import type { Session } from "../../db/database.js";
 import { addRows } from "../../store/add-rows.js";
@@ -18,17 +18,33 @@ export async function replaceStaged(staged: ScopedStore, rows: readonly Prepared
   await addRows(withoutCollections(staged), rows, vectors);
 }
 
-/** Which of some ids are there. */
-export async function idsIn(store: ScopedStore, ids: readonly string[]): Promise<ReadonlySet<string>> {
+/**
+ * The rows of some ids. Each is looked up by itself: a table that was filled a moment ago has no statistics, from which
+ * the planner would conclude that reading all of the collection is the shortest way to a page of it.
+ */
+export async function lookUp(
+  store: ScopedStore,
+  ids: readonly string[],
+  columns: Sql,
+): Promise<Record<string, unknown>[]> {
   const { rows } = await store.database.execute(
     {
-      name: "import-known-ids",
+      name: "import-look-up",
       sql: sql`
-        select ${store.columns.id} as id from ${store.table}
-        where ${scope(store)} and ${store.columns.id} = any(${new TextArrayParameter(ids)}::text[])`,
+        select found.* from unnest(${new TextArrayParameter(ids)}::text[]) as wanted ("langchain_pgvector id")
+        cross join lateral (
+          select ${columns} from ${store.table}
+          where ${scope(store)} and ${store.columns.id} = "langchain_pgvector id" limit 1
+        ) as found`,
     },
     { settings: store.settings },
   );
+  return rows;
+}
+
+/** Which of some ids are there. */
+export async function idsIn(store: ScopedStore, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  const rows = await lookUp(store, ids, sql`${store.columns.id} as id`);
   return new Set(rows.map((row) => row["id"] as string));
 }
 
