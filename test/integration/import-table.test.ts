@@ -141,7 +141,7 @@ describeServer("importing a table", () => {
       const store = await baseStore(embeddings, { pool: elsewhere, tableName: table }, DIMENSIONS);
       await store.addDocuments(sampleDocuments(20).documents);
       await elsewhere.query(`grant select on ${table} to public`);
-      const env = { DATABASE_URL: database.ownerUrl, SOURCE_DATABASE_URL: other.ownerUrl };
+      const env = { DATABASE_URL: database.url, SOURCE_DATABASE_URL: other.ownerUrl };
       const verb = (...more: string[]) =>
         cli.run(["import", "table", table, "--table", `${table}_ours`, ...more], { env });
       const plan = await verb("--plan");
