@@ -85,7 +85,8 @@ export function embeddedFolder(context: CliContext): string {
   return join(context.cwd, EMBEDDED_FOLDER);
 }
 
-function openServer(url: string, origin: string): Target {
+/** @throws ConfigurationError when the URL is none; `origin` says where it came from. No I/O. */
+export function openServer(url: string, origin: string): Target {
   const label = redactUrl(url);
   if (!/^(postgres(ql)?:\/\/|socket:|\/)/.test(url)) {
     throw new ConfigurationError(
