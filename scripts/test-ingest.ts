@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { OfflineEmbeddings } from "../src/embeddings/offline.js";
@@ -95,7 +96,7 @@ try {
   let finished = 0;
   let reached: string[] = [];
   for (let kill = 0; kill < Number(values.kills); kill += 1) {
-    const ended = await runAndKill("ingest_killed", folder, Math.random() * 1_500);
+    const ended = await runAndKill("ingest_killed", folder, Math.random() * 1_200);
     if (ended) finished += 1;
     const { rows } = await database.newPool({ max: 1 }).query<{ n: string }>("select count(*) as n from ingest_killed");
     reached = [...reached, rows[0]!.n];
@@ -142,7 +143,10 @@ try {
       { stdio: ["ignore", "pipe", "inherit"] },
     );
     const exited = once(child, "exit");
-    await Promise.race([once(child.stdout, "data"), exited]);
+    const begun = async (): Promise<void> => {
+      for await (const line of createInterface(child.stdout)) if (Number(line) > 0) return;
+    };
+    await Promise.race([begun(), exited]);
     await Promise.race([sleep(afterMs), exited]);
     child.kill("SIGKILL");
     await exited;

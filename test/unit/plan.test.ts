@@ -79,18 +79,35 @@ describe("the plan of a schema", () => {
     const collections = { ...layout, collectionsTable: "named" };
     const state = { ...empty, schemaExists: false, collections: absent };
     const steps = names(state, collections);
-    expect([...new Set(steps)]).toEqual(["schema", "extension", "registry", "chunks", "collections", "loads", "sources"]);
+    expect([...new Set(steps)]).toEqual([
+      "schema",
+      "extension",
+      "registry",
+      "chunks",
+      "collections",
+      "loads",
+      "sources",
+    ]);
   });
 
   test("has none for a current one", () => {
-    expect(names({ ...empty, server: vector("0.8.0"), registryExists: true, chunks: current, loads: current, sources: current })).toEqual(
-      [],
-    );
+    expect(
+      names({
+        ...empty,
+        server: vector("0.8.0"),
+        registryExists: true,
+        chunks: current,
+        loads: current,
+        sources: current,
+      }),
+    ).toEqual([]);
   });
 
   test("adds what is missing alone", () => {
     const state = { ...empty, server: vector("0.8.0"), registryExists: true, chunks: current, collections: absent };
-    expect(new Set(names(state, { ...layout, collectionsTable: "named" }))).toEqual(new Set(["collections", "loads", "sources"]));
+    expect(new Set(names(state, { ...layout, collectionsTable: "named" }))).toEqual(
+      new Set(["collections", "loads", "sources"]),
+    );
     expect(names({ ...empty, server: vector("0.8.0"), registryExists: true })[0]).toBe("chunks");
   });
 
