@@ -32,21 +32,16 @@ export async function watchSources(
       let timer: NodeJS.Timeout | undefined;
       let running: Promise<void> | undefined;
       let again = false;
+      const work = async (): Promise<void> => {
+        do {
+          again = false;
+          await ingest();
+        } while (again);
+        running = undefined;
+      };
       const start = (): void => {
-        if (running !== undefined) {
-          again = true;
-          return;
-        }
-        running = ingest().then(
-          () => {
-            running = undefined;
-            if (again) {
-              again = false;
-              start();
-            }
-          },
-          (error: unknown) => fail(error as Error),
-        );
+        again = true;
+        running ??= work().catch(fail);
       };
       watcher.on("ready", () => context.err("watching for changes; stop with Ctrl+C"));
       watcher.on("error", (error) => fail(error as Error));
@@ -56,7 +51,10 @@ export async function watchSources(
       });
       const stop = (): void => {
         clearTimeout(timer);
-        void (running ?? Promise.resolve()).then(done, done);
+        void (async () => {
+          await running;
+          done();
+        })();
       };
       if (context.signal.aborted) stop();
       else context.signal.addEventListener("abort", stop, { once: true });

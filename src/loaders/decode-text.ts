@@ -44,7 +44,7 @@ function decodeOther(bytes: Uint8Array, charset: string | undefined): DecodedTex
   }
   const lenient = new TextDecoder("utf-8").decode(bytes);
   const replaced = lenient.match(/\ufffd/g)?.length ?? 0;
-  const letters = lenient.match(/[^\x00-\x7f\ufffd]/gu)?.length ?? 0;
+  const letters = lenient.match(/[^\p{ASCII}\ufffd]/gu)?.length ?? 0;
   if (letters >= 4 * replaced) return { text: withoutNul(lenient), replaced };
   const guess = analyse(bytes.subarray(0, DETECTION_BYTES))[0];
   const detected =

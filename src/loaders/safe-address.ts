@@ -1,4 +1,4 @@
-import { lookup as resolveAll } from "node:dns/promises";
+import { lookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import ipaddr from "ipaddr.js";
 
@@ -10,7 +10,7 @@ export function isPublicAddress(address: string): boolean {
   const parsed = ipaddr.process(address);
   if (parsed.range() !== "unicast") return false;
   // Only this block of IPv6 is given out; outside of it are old ways to write IPv4 addresses.
-  return parsed instanceof ipaddr.IPv4 || parsed.match(ipaddr.parseCIDR("2000::/3") as [ipaddr.IPv6, number]);
+  return parsed instanceof ipaddr.IPv4 || parsed.match(ipaddr.parseCIDR("2000::/3"));
 }
 
 /**
@@ -18,17 +18,16 @@ export function isPublicAddress(address: string): boolean {
  * checked, so a name that resolves to another one a moment later gains nothing.
  */
 export const publicLookup: LookupFunction = (host, options, callback) => {
-  resolveAll(host, { family: options.family === 4 || options.family === 6 ? options.family : 0, all: true }).then(
-    (found) => {
-      const hidden = found.find(({ address }) => !isPublicAddress(address));
-      if (hidden !== undefined || found.length === 0) {
-        return callback(new PrivateAddressError(`${host} has the private address ${hidden?.address}`), "", 0);
-      }
-      if (options.all === true) callback(null, found);
-      else callback(null, found[0]!.address, found[0]!.family);
-    },
-    (error: unknown) => callback(error as NodeJS.ErrnoException, "", 0),
-  );
+  const family = options.family === 4 || options.family === 6 ? options.family : 0;
+  lookup(host, { family, all: true }, (error, found) => {
+    if (error !== null) return callback(error, "", 0);
+    const hidden = found.find(({ address }) => !isPublicAddress(address));
+    if (hidden !== undefined || found.length === 0) {
+      return callback(new PrivateAddressError(`${host} has the private address ${hidden?.address}`), "", 0);
+    }
+    if (options.all === true) return callback(null, found);
+    return callback(null, found[0]!.address, found[0]!.family);
+  });
 };
 
 /** @throws PrivateAddressError when a URL names a private address itself, for which no look-up is made. */

@@ -12,7 +12,8 @@ export interface RecordOptions {
   readonly header?: boolean;
 }
 
-type Fields = readonly (readonly [name: string, value: unknown])[];
+type Scalar = string | number | boolean | null;
+type Fields = readonly (readonly [name: string, value: Scalar])[];
 
 const SHORT = 200;
 /** Numbers, dates, hashes and addresses; nobody names a column so. */
@@ -100,7 +101,7 @@ function withText(parts: readonly Part[]): Part[] {
 
 /** Nested values under dotted names, `a.b` and `a.0`. */
 function flatten(value: unknown, path = ""): Fields {
-  if (typeof value !== "object" || value === null) return [[path, value]];
+  if (typeof value !== "object" || value === null) return [[path, value as Scalar]];
   return Object.entries(value).flatMap(([key, inner]) => flatten(inner, path === "" ? key : `${path}.${key}`));
 }
 

@@ -23,11 +23,11 @@ export function readSubtitles(raw: RawSource, text: string): Reading {
   const parts: Part[] = [];
   let group: Cue[] = [];
   const flush = (): void => {
-    const text = group.map((cue) => cue.text).join("\n");
+    const spoken = group.map((cue) => cue.text).join("\n");
     const [first, last] = [group[0], group.at(-1)];
     group = [];
-    if (first === undefined || last === undefined || text.trim() === "") return;
-    parts.push({ text, metadata: { time: { from: first.from, to: last.to } } });
+    if (first === undefined || last === undefined || spoken.trim() === "") return;
+    parts.push({ text: spoken, metadata: { time: { from: first.from, to: last.to } } });
   };
   let size = 0;
   for (const cue of cues) {
