@@ -49,6 +49,9 @@ export type { DeleteParams } from "./store/delete.js";
 export type { ExpireOptions } from "./store/expire.js";
 export type { DocumentFilter, Filter } from "./store/filter/index.js";
 export type { GetParams, StoredChunk } from "./store/get.js";
+export type { NeighbourOptions, PlacedChunk } from "./store/neighbours.js";
+export type { PostProcessContext, PostProcessor } from "./store/post-process/post-process.js";
+export type { Reranker } from "./store/post-process/rerank.js";
 export type { HnswConfig } from "./store/hnsw.js";
 export type { Logger } from "./store/logger.js";
 export {
@@ -65,6 +68,7 @@ export {
   LoadError,
   MissingTenantError,
   ModelProviderError,
+  RerankError,
   SchemaDriftError,
   SchemaVersionError,
   TenantIsolationError,
