@@ -261,7 +261,7 @@ describe("neighbours", () => {
     const [hit] = await guides.search("Vinegar dissolves limescale within an hour", {
       k: 1,
       filter: { source: "kettle.md" },
-      postProcess: [neighbours(guides)],
+      postProcess: [neighbours()],
     });
     const { start, end } = hit!.document.metadata["offset"] as { start: number; end: number };
     expect(wordsOf(hit)).toBe(GUIDE.slice(start, end));
@@ -282,12 +282,12 @@ describe("neighbours", () => {
     const cleaning = await guides.search("Vinegar dissolves limescale within an hour", {
       k: 1,
       filter: { source: "kettle.md" },
-      postProcess: [neighbours(guides, { before: 9, after: 9, sameSection: true })],
+      postProcess: [neighbours({ before: 9, after: 9, sameSection: true })],
     });
     expect(wordsOf(cleaning[0])).toContain("Rinse the kettle");
     expect(wordsOf(cleaning[0])).not.toContain("Repairs");
     expect(cleaning[0]!.document.metadata["headings"]).toEqual(["Kettle", "Cleaning"]);
-    const [note] = await guides.search(NOTE, { k: 1, postProcess: [neighbours(guides, { before: 9, after: 9 })] });
+    const [note] = await guides.search(NOTE, { k: 1, postProcess: [neighbours({ before: 9, after: 9 })] });
     expect(wordsOf(note)).toBe(NOTE);
 
     const store = await openFilms(database, {}, [
@@ -296,7 +296,7 @@ describe("neighbours", () => {
       { id: "3", pageContent: "third part", metadata: { source: "s", n: 3, open: true } as never },
       { id: "4", pageContent: "a loner", metadata: {} as never },
     ]);
-    const around = neighbours(store, { positionKey: "n", before: 2, after: 2 });
+    const around = neighbours({ positionKey: "n", before: 2, after: 2 });
     const open = await store.search("first part", { filter: { open: true }, k: 1, postProcess: [around] });
     expect(wordsOf(open[0])).toBe("first part\nthird part");
     const all = await store.asRetriever({ k: 1, postProcess: [around] }).invoke("first part");
@@ -312,7 +312,7 @@ describe("neighbours", () => {
     const joined = await guides.search(query, {
       k: 20,
       filter,
-      postProcess: [neighbours(guides, { before: 9, after: 9 })],
+      postProcess: [neighbours({ before: 9, after: 9 })],
     });
     expect(joined).toHaveLength(1);
     expect(wordsOf(joined[0])).toBe(GUIDE.trim());
@@ -332,14 +332,14 @@ describe("neighbours", () => {
         metadata: { source: "s", loc: { lines: { from: 2, to: 2 } } } as never,
       },
     ]);
-    const [hit] = await store.search("Four five", { k: 1, postProcess: [neighbours(store)] });
+    const [hit] = await store.search("Four five", { k: 1, postProcess: [neighbours()] });
     expect(wordsOf(hit)).toBe("One two three. Four five.");
     expect(hit!.document.metadata["loc"]).toEqual({ lines: { from: 1, to: 2 } });
   });
 
   it("uses the column of a promoted source, and refuses options that cannot be", async () => {
     const store = await openGuides({ tableName: "promoted_guides", promotedKeys: { source: "text" } });
-    const [hit] = await store.search("Keep the receipt", { k: 1, postProcess: [neighbours(store, { before: 2 })] });
+    const [hit] = await store.search("Keep the receipt", { k: 1, postProcess: [neighbours({ before: 2 })] });
     const { start, end } = hit!.document.metadata["offset"] as { start: number; end: number };
     expect(wordsOf(hit)).toBe(GUIDE.slice(start, end));
     await expect(store.getNeighbours([], { before: -1 })).rejects.toThrow(/before must be/);
@@ -363,7 +363,7 @@ describe("parents", () => {
         metadata: { parentId: ["shark", "whale"].includes(film.id) ? "p1" : "p2", open: true } as never,
       })),
     );
-    const step = parents(chunks, { from: pages });
+    const step = parents({ from: pages });
     const hits = await chunks.search("A shark hunts swimmers off a beach.", { k: 2, postProcess: [step] });
     expect(ids(hits.map((hit) => hit.document))).toEqual(["p1", "p2"]);
     expect(hits[0]!.parts!.toSorted()).toEqual(["shark", "whale"]);
@@ -376,20 +376,20 @@ describe("parents", () => {
   it("puts a section or a source together where there is no stored parent", async () => {
     const options = { k: 1, filter: { source: "kettle.md" } };
     const query = "Vinegar dissolves limescale within an hour";
-    const [section] = await guides.search(query, { ...options, postProcess: [parents(guides)] });
+    const [section] = await guides.search(query, { ...options, postProcess: [parents()] });
     expect(wordsOf(section)).toMatch(/^## Cleaning[^]*the tea tastes of it\.$/);
-    const [whole] = await guides.search(query, { ...options, postProcess: [parents(guides, { unit: "source" })] });
+    const [whole] = await guides.search(query, { ...options, postProcess: [parents({ unit: "source" })] });
     expect(wordsOf(whole)).toBe(GUIDE.trim());
     const [part] = await guides.search(query, {
       ...options,
-      postProcess: [parents(guides, { unit: "source", maxCharacters: 200 })],
+      postProcess: [parents({ unit: "source", maxCharacters: 200 })],
     });
     expect(wordsOf(part).length).toBeLessThanOrEqual(200);
     expect(GUIDE).toContain(wordsOf(part));
-    const both = await guides.search(query, { k: 9, postProcess: [parents(guides, { unit: "source" })] });
+    const both = await guides.search(query, { k: 9, postProcess: [parents({ unit: "source" })] });
     expect(both.map((hit) => hit.document.metadata["source"]).toSorted()).toEqual(["kettle.md", "note.md"]);
-    expect(() => parents(guides, { unit: "book" as never })).toThrow(/"section"/);
-    expect(() => parents(guides, { maxCharacters: 0 })).toThrow(ConfigurationError);
+    expect(() => parents({ unit: "book" as never })).toThrow(/"section"/);
+    expect(() => parents({ maxCharacters: 0 })).toThrow(ConfigurationError);
   });
 });
 
@@ -407,11 +407,12 @@ it("reads nothing of other tenants", async () => {
     .forTenant("b")
     .addDocuments([part("2", 2, "secret of b"), part("p", 9, "parent of b"), part("1", 1, "b")]);
   const mine = store.forTenant("a");
-  const step = neighbours(mine, { positionKey: "n", before: 9, after: 9 });
-  const hits = await mine.search("secret of b", { k: 9, postProcess: [step, parents(mine)] });
+  const step = neighbours({ positionKey: "n", before: 9, after: 9 });
+  const hits = await mine.search("secret of b", { k: 9, postProcess: [step, parents()] });
   expect(hits.map(wordsOf)).toEqual(["my parent"]);
   // Even hits of another tenant lead to rows of one's own only.
   const theirs = await store.forTenant("b").search("secret of b", { k: 9 });
-  expect((await step("", theirs, {})).map(wordsOf)).not.toContain("parent of b\nmine");
+  expect((await step("", theirs, { store: mine })).map(wordsOf)).not.toContain("parent of b\nmine");
+  await expect(step("", theirs, {})).rejects.toThrow(/\{ store \}/);
   expect(JSON.stringify(await mine.getNeighbours(theirs.map((hit) => hit.document)))).not.toContain("secret");
 });

@@ -1,6 +1,5 @@
 import type { NeighbourOptions } from "../../store/neighbours.js";
-import type { PostgresVectorStore } from "../../store/postgres-vector-store.js";
-import type { PostProcessor } from "../../store/post-process/post-process.js";
+import { storeOf, type PostProcessor } from "../../store/post-process/post-process.js";
 import { runAround, sameSection, toPassages } from "./passages.js";
 
 export type NeighboursOptions = Pick<
@@ -15,13 +14,14 @@ export type NeighboursOptions = Pick<
  *
  * @example
  * ```ts
- * const retriever = store.asRetriever({ searchType: "hybrid", k: 4, postProcess: [neighbours(store, { after: 2 })] });
+ * const retriever = store.asRetriever({ searchType: "hybrid", k: 4, postProcess: [neighbours({ after: 2 })] });
  * ```
  */
-export function neighbours(store: PostgresVectorStore, options: NeighboursOptions = {}): PostProcessor {
+export function neighbours(options: NeighboursOptions = {}): PostProcessor {
   const { before = 1, after = 1 } = options;
-  return async (_question, hits, { k = hits.length, filter, signal }) => {
-    const chunks = await store.getNeighbours(
+  return async (_question, hits, context) => {
+    const { k = hits.length, filter, signal } = context;
+    const chunks = await storeOf(context, "neighbours").getNeighbours(
       hits.map((hit) => hit.document),
       { ...options, filter, signal },
     );

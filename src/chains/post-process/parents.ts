@@ -1,14 +1,14 @@
 import { ConfigurationError } from "../../errors.js";
 import { Document } from "@langchain/core/documents";
 import type { PostgresVectorStore } from "../../store/postgres-vector-store.js";
-import type { PostProcessContext, PostProcessor } from "../../store/post-process/post-process.js";
+import { storeOf, type PostProcessContext, type PostProcessor } from "../../store/post-process/post-process.js";
 import type { SearchHit } from "../../store/search-hit.js";
 import { runAround, sameSection, toPassages } from "./passages.js";
 
 export interface ParentsOptions {
   /** Metadata key that holds the id of a chunk's parent. @defaultValue `"parentId"` */
   key?: string;
-  /** Where parents with an id are stored. @defaultValue the store itself */
+  /** Where parents with an id are stored. @defaultValue the store that is searched */
   from?: PostgresVectorStore;
   /**
    * What takes the place of a stored parent for chunks without one: the chunks around it under the same headings, or all
@@ -31,11 +31,11 @@ const REACH = { section: 25, source: 500 } as const;
  *
  * @example
  * ```ts
- * const retriever = store.asRetriever({ k: 4, fetchK: 40, postProcess: [parents(store, { from: pages })] });
+ * const retriever = store.asRetriever({ k: 4, fetchK: 40, postProcess: [parents({ from: pages })] });
  * ```
  */
-export function parents(store: PostgresVectorStore, options: ParentsOptions = {}): PostProcessor {
-  const { key = "parentId", from = store, unit = "section", maxCharacters = 8_000 } = options;
+export function parents(options: ParentsOptions = {}): PostProcessor {
+  const { key = "parentId", from, unit = "section", maxCharacters = 8_000 } = options;
   if (!Object.hasOwn(REACH, unit)) {
     throw new ConfigurationError(`unit ${JSON.stringify(unit)} is unknown; use "section" or "source".`);
   }
@@ -47,9 +47,9 @@ export function parents(store: PostgresVectorStore, options: ParentsOptions = {}
     return typeof id === "string" && id !== "" ? id : undefined;
   };
   return async (_question, hits, context) => {
-    const stored = await storedParents(from, hits.map(parentOf), context);
+    const stored = await storedParents(from ?? storeOf(context, "parents"), hits.map(parentOf), context);
     const orphans = hits.filter((hit) => !stored.has(parentOf(hit) ?? ""));
-    const passages = await sections(store, orphans, { unit, maxCharacters }, context);
+    const passages = await sections(orphans, { unit, maxCharacters }, context);
     const results = new Map<string, SearchHit>();
     for (const hit of hits) {
       const parent = stored.get(parentOf(hit) ?? "");
@@ -67,7 +67,7 @@ export function parents(store: PostgresVectorStore, options: ParentsOptions = {}
 }
 
 async function storedParents(
-  from: PostgresVectorStore,
+  from: Pick<PostgresVectorStore, "get">,
   wanted: readonly (string | undefined)[],
   { filter, signal }: PostProcessContext,
 ): Promise<Map<string, Document>> {
@@ -81,14 +81,14 @@ async function storedParents(
 }
 
 async function sections(
-  store: PostgresVectorStore,
   hits: readonly SearchHit[],
   { unit, maxCharacters }: { unit: keyof typeof REACH; maxCharacters: number },
-  { k = hits.length, filter, signal }: PostProcessContext,
+  context: PostProcessContext,
 ): Promise<SearchHit[]> {
   if (hits.length === 0) return [];
+  const { k = hits.length, filter, signal } = context;
   const reach = REACH[unit];
-  const chunks = await store.getNeighbours(
+  const chunks = await storeOf(context, "parents").getNeighbours(
     hits.map((hit) => hit.document),
     { before: reach, after: reach, sameSection: unit === "section", filter, signal },
   );

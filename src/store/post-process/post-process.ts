@@ -1,11 +1,14 @@
 import type { Callbacks } from "@langchain/core/callbacks/manager";
 import { ConfigurationError } from "../../errors.js";
 import type { Filter } from "../filter/index.js";
+import type { PostgresVectorStore } from "../postgres-vector-store.js";
 import { checkK, type SearchHit, type SearchOptions } from "../search-hit.js";
 import { rerank } from "./rerank.js";
 
 /** What a step after a search knows beside the question and the hits. */
 export interface PostProcessContext {
+  /** The store that was searched, in the tenant of the search; steps that read further rows read them there. */
+  readonly store?: Pick<PostgresVectorStore, "get" | "getNeighbours"> | undefined;
   /** Hits wanted in the end. A step may return more, of which the first count. @defaultValue all that are given */
   readonly k?: number | undefined;
   /** The filter of the search. A step that reads further rows keeps to it. */
@@ -33,6 +36,7 @@ const CANDIDATES_PER_HIT = 4;
  * @throws ConfigurationError before any I/O.
  */
 export function searchInSteps(
+  store: NonNullable<PostProcessContext["store"]>,
   query: string | readonly number[],
   options: SearchOptions,
   search: (options: SearchOptions) => Promise<SearchHit[]>,
@@ -56,7 +60,7 @@ export function searchInSteps(
     let hits = await search({ ...rest, k: k === 0 ? 0 : candidates, includeEmbeddings: vectors });
     for (const step of steps) {
       signal?.throwIfAborted();
-      hits = await step(query, hits, { k, filter, signal, callbacks });
+      hits = await step(query, hits, { store, k, filter, signal, callbacks });
     }
     hits = hits.slice(0, k);
     return includeEmbeddings ? hits : hits.map(({ embedding: _, ...hit }) => hit);
@@ -67,5 +71,13 @@ export function searchInSteps(
 export function checkSteps(steps: readonly PostProcessor[] | undefined): readonly PostProcessor[] {
   if (steps === undefined) return [];
   if (Array.isArray(steps) && steps.every((step) => typeof step === "function")) return steps;
-  throw new ConfigurationError("postProcess must be a list of functions, such as [neighbours(store)].");
+  throw new ConfigurationError("postProcess must be a list of functions, such as [neighbours()].");
+}
+
+/** The store that a step reads from. @throws ConfigurationError when it was called without one. */
+export function storeOf({ store }: PostProcessContext, step: string): NonNullable<PostProcessContext["store"]> {
+  if (store !== undefined) return store;
+  throw new ConfigurationError(
+    `${step} reads further rows; pass it to \`postProcess\` of a search or retriever, or call it with { store }.`,
+  );
 }
