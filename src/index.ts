@@ -36,6 +36,23 @@ export { fromJsonLines, toJsonLine } from "./store/tenants/jsonl.js";
 export type { TenantInfo } from "./store/tenants/list.js";
 export type { LoginOptions, LoginPlan } from "./store/tenants/login.js";
 export type { TenantState } from "./store/tenants/registry.js";
+export {
+  evaluateRetrieval,
+  type Comparison,
+  type EvalMode,
+  type EvalOptions,
+  type EvalReport,
+  type ModeReport,
+  type QuestionResult,
+} from "./ops/eval/evaluate.js";
+export { fitFusionWeights, type FitOptions, type FittedWeights } from "./ops/eval/fit-weights.js";
+export {
+  readLabelledSet,
+  type LabelledDocument,
+  type LabelledQuestion,
+  type LabelledSet,
+} from "./ops/eval/labelled-set.js";
+export type { Interval } from "./ops/eval/significance.js";
 export { lintTenancy, type Finding, type FindingCode } from "./ops/tenancy-lint.js";
 export { runLeakSuite, type LeakProgress, type LeakReport, type LeakSuiteConfig } from "./ops/leak-suite/run.js";
 export type { LeakFinding } from "./ops/leak-suite/tally.js";

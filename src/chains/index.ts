@@ -6,6 +6,7 @@ export {
   type ExtractiveAnswererOptions,
   type ExtractiveInput,
 } from "./extractive-answerer.js";
+export { CoverageReranker, type CoverageRerankerOptions } from "./post-process/coverage-reranker.js";
 export { diversify, type DiversifyOptions } from "./post-process/diversify.js";
 export { neighbours, type NeighboursOptions } from "./post-process/neighbours.js";
 export { parents, type ParentsOptions } from "./post-process/parents.js";

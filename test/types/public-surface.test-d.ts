@@ -43,9 +43,12 @@ declare const documents: Document[];
 // Values of each entry point.
 expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "adopt"
+  | "evaluateRetrieval"
+  | "fitFusionWeights"
   | "fromJsonLines"
   | "lintTenancy"
   | "planAdopt"
+  | "readLabelledSet"
   | "runLeakSuite"
   | "toJsonLine"
   | "ChromaServerError"
@@ -74,6 +77,7 @@ expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "UnknownModelError"
 >();
 expectTypeOf<keyof typeof chains>().toEqualTypeOf<
+  | "CoverageReranker"
   | "ExtractiveAnswerer"
   | "createConversationalRagChain"
   | "createRagChain"
