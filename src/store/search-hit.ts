@@ -27,6 +27,8 @@ export interface SearchOptions {
   fusion?: Fusion | undefined;
   /** What each ranking counts for in a hybrid search. @defaultValue the store's */
   weights?: FusionWeights | undefined;
+  /** Candidates of each ranking in a hybrid search, at least `k`. @defaultValue 50, or 10 k when that is more */
+  candidates?: number | undefined;
   /** Language of the query: a text search configuration or a code. @defaultValue the lexical index's */
   language?: string | undefined;
   /** Puts `fetchK` candidates in order; any of LangChain's document compressors. Needs a query in words. */

@@ -109,6 +109,19 @@ describe("rerank", () => {
     expect(document!.metadata).toMatchObject({ relevanceScore: 1, score: expect.closeTo(0.5, 0) as number });
   });
 
+  it("starts from the ranking that the search has without it", async () => {
+    const identity = { compressDocuments: (documents: DocumentInterface[]) => Promise.resolve(documents) };
+    const scores = (hits: SearchHit[]): unknown[] => hits.map((hit) => [hit.document.id, hit.score]);
+    const plain = await guides.search("vinegar kettle", { searchType: "hybrid", k: 2 });
+    const reranked = await guides.search("vinegar kettle", { searchType: "hybrid", k: 2, rerank: identity });
+    expect(scores(reranked)).toEqual(scores(plain));
+    const narrow = await guides.search("vinegar kettle", { searchType: "hybrid", k: 2, candidates: 2 });
+    expect(narrow).toHaveLength(2);
+    expect(narrow[0]!.score).toBe(plain[0]!.score);
+    expect(Math.max(...narrow.flatMap((hit) => [hit.dense?.rank ?? 0, hit.lexical?.rank ?? 0]))).toBeLessThanOrEqual(2);
+    await expect(guides.search("a", { searchType: "hybrid", candidates: 0 })).rejects.toThrow(/candidates must be/);
+  });
+
   it("knows the hit behind a document that was shortened, copied or sent through JSON", async () => {
     const store = await openFilms(database);
     const pieces = new DocumentCompressorPipeline({

@@ -55,9 +55,11 @@ export function searchInSteps(
   const k = checkK(rest.k ?? 4);
   const { filter, signal, includeEmbeddings = false } = rest;
   const candidates = Math.max(k, checkK(fetchK ?? Math.max(LEAST_CANDIDATES, CANDIDATES_PER_HIT * k), "fetchK"));
+  // A hybrid search scales its scores by the last candidates, so more of them would rank the first ones otherwise.
+  const perLeg = rest.candidates ?? Math.max(50, 10 * k, candidates);
   const vectors = includeEmbeddings || steps.some((step) => step.needsEmbeddings);
   return (async () => {
-    let hits = await search({ ...rest, k: k === 0 ? 0 : candidates, includeEmbeddings: vectors });
+    let hits = await search({ ...rest, k: k === 0 ? 0 : candidates, candidates: perLeg, includeEmbeddings: vectors });
     for (const step of steps) {
       signal?.throwIfAborted();
       hits = await step(query, hits, { store, k, filter, signal, callbacks });
