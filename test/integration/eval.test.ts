@@ -10,8 +10,8 @@ import {
   type LabelledQuestion,
   type PostgresVectorStore,
 } from "../../src/index.js";
-import { CliFolder } from "../helpers/cli.js";
-import { describeServer, openServerDatabase, openTestDatabase, type TestDatabase } from "../helpers/database.js";
+import { CliFolder, type CliOptions } from "../helpers/cli.js";
+import { describeServer, openTestDatabase, type ServerTestDatabase, type TestDatabase } from "../helpers/database.js";
 import { FILMS, openFilms } from "../helpers/films.js";
 import { sharedData, sharedDataTitle } from "../helpers/shared-data.js";
 
@@ -27,6 +27,8 @@ const QUESTIONS = [
   question("3", "the robot", "robot", "heist"),
   question("4", "robbery dreams", "heist"),
 ];
+
+const adi = sharedData("adi");
 
 describe("evaluateRetrieval", () => {
   let database: TestDatabase;
@@ -137,7 +139,15 @@ describe("evaluateRetrieval", () => {
 });
 
 describe("the verb eval", () => {
+  let database: TestDatabase;
+  /** In memory, or on the server of the run, which is much faster. */
+  let options: CliOptions;
   let folder: CliFolder;
+  beforeAll(async () => {
+    database = await openTestDatabase();
+    options = database.kind === "server" ? { env: { DATABASE_URL: database.ownerUrl } } : {};
+  });
+  afterAll(() => database.close());
   beforeEach(() => {
     folder = new CliFolder();
     folder.put({
@@ -173,7 +183,7 @@ describe("the verb eval", () => {
     const html = read("eval.html");
     expect(html.match(/<svg /g)).toHaveLength(6);
     expect(html).not.toMatch(/(?:src|href)=|url\(|NaN|undefined/);
-  });
+  }, 180_000);
 
   it("takes ready vectors", async () => {
     const vectors = (rows: readonly number[][]): Uint8Array => new Uint8Array(Float32Array.from(rows.flat()).buffer);
@@ -185,10 +195,10 @@ describe("the verb eval", () => {
       "short.f32": new Uint8Array(10),
     });
     const args = ["eval", "films", "--modes", "similarity", "-k", "1", "--query-vectors", "q.f32"];
-    const run = await folder.json<{ report: EvalReport; facts: object }>([...args, "--vectors", "d.f32"]);
+    const run = await folder.json<{ report: EvalReport; facts: object }>([...args, "--vectors", "d.f32"], options);
     expect(run.report.modes[0]!.questions.map(({ mrr }) => mrr)).toEqual([1, 1, 1, 1]);
     expect(run.facts).toMatchObject({ embedder: "ready vectors of 6 dimensions" });
-    const { code, err } = await folder.run([...args, "--vectors", "short.f32"]);
+    const { code, err } = await folder.run([...args, "--vectors", "short.f32"], options);
     expect([code, err.join("\n")]).toEqual([1, expect.stringContaining("short.f32 has 10 bytes")]);
   });
 
@@ -212,44 +222,41 @@ describe("the verb eval", () => {
 
   describeServer("on a server", () => {
     it("measures the store that is there, and leaves no schema of its own behind", async () => {
-      const database = await openServerDatabase();
-      try {
-        const pool = database.newPool({ connectionString: database.ownerUrl });
-        const options = { env: { DATABASE_URL: database.ownerUrl } };
-        const own = await folder.json<{ report: EvalReport }>(["eval", "films", "--resamples", "100"], options);
-        expect(own.report.modes.map(({ name }) => name)).toEqual(["similarity", "lexical", "hybrid"]);
-        const schemas = await pool.query("select nspname from pg_namespace where nspname like 'langchain_eval%'");
-        expect(schemas.rows).toEqual([]);
-        folder.put({
-          "shark.md": "A shark hunts swimmers off a beach.",
-          "heist.md": "Thieves plan a robbery in dreams.",
-        });
-        await folder.run(["ingest", "shark.md", "heist.md", "--lexical", "--table", "films"], options);
-        folder.put({ "q.jsonl": '{"question": "shark swimmers", "relevant": ["shark.md"]}\n' });
-        const there = await folder.json<{ report: EvalReport }>(
-          ["eval", "q.jsonl", "--existing", "--table", "films", "--id-key", "source", "--seed", "5"],
-          options,
-        );
-        expect(there.report.modes.map(({ metrics }) => metrics.mrr.mean)).toEqual([1, 1, 1]);
-        expect(there.report.seed).toBe(5);
-      } finally {
-        await database.close();
-      }
+      const { ownerUrl, newPool } = database as ServerTestDatabase;
+      const pool = newPool({ connectionString: ownerUrl });
+      const own = await folder.json<{ report: EvalReport }>(["eval", "films", "--resamples", "100"], options);
+      expect(own.report.modes.map(({ name }) => name)).toEqual(["similarity", "lexical", "hybrid"]);
+      const schemas = async (): Promise<unknown[]> =>
+        (await pool.query("select nspname from pg_namespace where nspname like 'langchain_eval%'")).rows;
+      expect(await schemas()).toEqual([]);
+      const abort = new AbortController();
+      const interrupted = await folder.run(["eval", "films"], {
+        ...options,
+        signal: abort.signal,
+        onErr: (line) => line.includes("of 4 questions") && abort.abort(new Error("interrupted")),
+      });
+      expect(interrupted.code).toBe(1);
+      expect(await schemas()).toEqual([]);
+      folder.put({
+        "shark.md": "A shark hunts swimmers off a beach.",
+        "heist.md": "Thieves plan a robbery in dreams.",
+      });
+      await folder.run(["ingest", "shark.md", "heist.md", "--lexical", "--table", "films"], options);
+      folder.put({ "q.jsonl": '{"question": "shark swimmers", "relevant": ["shark.md"]}\n' });
+      const there = await folder.json<{ report: EvalReport }>(
+        ["eval", "q.jsonl", "--existing", "--table", "films", "--id-key", "source", "--seed", "5"],
+        options,
+      );
+      expect(there.report.modes.map(({ metrics }) => metrics.mrr.mean)).toEqual([1, 1, 1]);
+      expect(there.report.seed).toBe(5);
     });
   });
-});
 
-const adi = sharedData("adi");
-
-describe.skipIf(adi === undefined)(sharedDataTitle("a real collection", "adi"), () => {
-  it("reaches the reference of BM25 less 0.01", async () => {
-    const folder = new CliFolder();
-    try {
-      const run = await folder.json<{ report: EvalReport }>(["eval", adi!, "--modes", "lexical"]);
+  describe.skipIf(adi === undefined)(sharedDataTitle("a real collection", "adi"), () => {
+    it("reaches the reference of BM25 less 0.01", async () => {
+      const run = await folder.json<{ report: EvalReport }>(["eval", adi!, "--modes", "lexical"], options);
       expect(run.report.modes[0]!.metrics.ndcg.mean).toBeGreaterThanOrEqual(0.4814 - 0.01);
       expect(run.report.modes[0]!.empty).toBe(0);
-    } finally {
-      folder.remove();
-    }
+    });
   });
 });
