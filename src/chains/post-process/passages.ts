@@ -105,7 +105,7 @@ function toPassage(hit: SearchHit, run: Run): SearchHit {
           },
         }),
         ...(offsets.every((offset) => offset !== undefined) && {
-          offset: { start: offsets[0]!.start, end: Math.max(...offsets.map((offset) => offset!.end)) },
+          offset: { start: offsets[0]!.start, end: Math.max(...offsets.map((offset) => offset.end)) },
         }),
         ...(headings.length > 0 && { headings }),
       },

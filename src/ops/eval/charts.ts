@@ -9,18 +9,17 @@ const COLOUR = "#2563eb";
 
 /** Means with their intervals, a row for each mode, from 0 to 1. */
 export function metricChart(title: string, modes: readonly ModeReport[], metric: keyof ModeReport["metrics"]): string {
-  const x = (value: number): number => LABELS + value * PLOT;
   const rows = modes.map(({ name, metrics }, index) => {
     const { mean, low, high } = metrics[metric];
     const y = 40 + index * ROW;
     return (
       label(name, y) +
-      `<line x1="${fixed(x(low))}" x2="${fixed(x(high))}" y1="${y}" y2="${y}" stroke="${COLOUR}" stroke-width="2"/>` +
-      `<circle cx="${fixed(x(mean))}" cy="${y}" r="4" fill="${COLOUR}"/>` +
+      `<line x1="${fixed(shareX(low))}" x2="${fixed(shareX(high))}" y1="${y}" y2="${y}" stroke="${COLOUR}" stroke-width="2"/>` +
+      `<circle cx="${fixed(shareX(mean))}" cy="${y}" r="4" fill="${COLOUR}"/>` +
       `<text x="${WIDTH - 50}" y="${y + 4}">${mean.toFixed(3)}</text>`
     );
   });
-  const ticks = [0, 0.25, 0.5, 0.75, 1].map((value) => tick(x(value), String(value), modes.length));
+  const ticks = [0, 0.25, 0.5, 0.75, 1].map((value) => tick(shareX(value), String(value), modes.length));
   return svg(title, modes.length, ticks.join("") + rows.join(""));
 }
 
@@ -42,24 +41,21 @@ export function latencyChart(modes: readonly ModeReport[]): string {
 }
 
 /** nDCG of the train half by the weight of the dense leg. */
-export function weightsChart({ curve, weights }: FittedWeights): string {
+export function weightsChart({ curve, weights, train }: FittedWeights): string {
   const rows = 6;
   const most = Math.max(...curve.map(({ ndcg }) => ndcg), 1e-9);
   const bottom = 27 + rows * ROW;
   const at = ({ dense, ndcg }: { dense: number; ndcg: number }): string =>
-    `${fixed(LABELS + dense * PLOT)},${fixed(bottom - (ndcg / most) * (rows * ROW - 20))}`;
-  const chosen = curve.find(({ dense }) => dense === weights.dense);
-  const [cx, cy] = chosen === undefined ? [] : at(chosen).split(",");
-  const ticks = [0, 0.25, 0.5, 0.75, 1].map((value) => tick(LABELS + value * PLOT, String(value), rows));
+    `${fixed(shareX(dense))},${fixed(bottom - (ndcg / most) * (rows * ROW - 20))}`;
+  const [cx, cy] = at({ dense: weights.dense, ndcg: train.ndcg }).split(",");
+  const ticks = [0, 0.25, 0.5, 0.75, 1].map((value) => tick(shareX(value), String(value), rows));
   return svg(
     "nDCG of the train half by the weight of the dense leg",
     rows,
     ticks.join("") +
       `<polyline points="${curve.map(at).join(" ")}" fill="none" stroke="${COLOUR}" stroke-width="2"/>` +
-      (chosen === undefined
-        ? ""
-        : `<circle cx="${cx}" cy="${cy}" r="5" fill="${COLOUR}"/>` +
-          `<text x="${WIDTH - 50}" y="${cy}">${chosen.ndcg.toFixed(3)}</text>`),
+      `<circle cx="${cx}" cy="${cy}" r="5" fill="${COLOUR}"/>` +
+      `<text x="${WIDTH - 50}" y="${cy}">${train.ndcg.toFixed(3)}</text>`,
   );
 }
 
@@ -75,6 +71,11 @@ function svg(title: string, rows: number, content: string): string {
     `font-family="sans-serif" font-size="12"><title>${escapeHtml(title)}</title>` +
     `<text x="0" y="14" font-weight="bold">${escapeHtml(title)}</text>${content}</svg>`
   );
+}
+
+/** Where a value from 0 to 1 stands. */
+function shareX(value: number): number {
+  return LABELS + value * PLOT;
 }
 
 function label(name: string, y: number): string {

@@ -42,7 +42,9 @@ export function toHtml({ set, facts, report, fitted }: EvalRun): string {
 }
 
 function htmlTable([head, ...rows]: Table): string {
-  const line = (cells: readonly string[], tag: string): string =>
-    `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join("")}</tr>`;
-  return `<table>${line(head!, "th")}${rows.map((row) => line(row, "td")).join("")}</table>`;
+  return `<table>${htmlRow(head!, "th")}${rows.map((row) => htmlRow(row, "td")).join("")}</table>`;
+}
+
+function htmlRow(cells: readonly string[], tag: "td" | "th"): string {
+  return `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join("")}</tr>`;
 }

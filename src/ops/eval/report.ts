@@ -84,9 +84,11 @@ export function factLines(facts: EvalRun["facts"]): string[] {
 }
 
 function markdownTable([head, ...rows]: Table): string {
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
-  return [line(head!), line(head!.map(() => "---")), ...rows.map(line)].join("\n");
+  return [markdownRow(head!), markdownRow(head!.map(() => "---")), ...rows.map(markdownRow)].join("\n");
+}
+
+function markdownRow(cells: readonly string[]): string {
+  return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
 }
 
 function range({ mean, low, high }: Interval): string {

@@ -65,7 +65,7 @@ export function searchInSteps(
       hits = await step(query, hits, { store, k, filter, signal, callbacks });
     }
     hits = hits.slice(0, k);
-    return includeEmbeddings ? hits : hits.map(({ embedding: _, ...hit }) => hit);
+    return includeEmbeddings ? hits : hits.map(withoutEmbedding);
   })();
 }
 
@@ -82,4 +82,9 @@ export function storeOf({ store }: PostProcessContext, step: string): NonNullabl
   throw new ConfigurationError(
     `${step} reads further rows; pass it to \`postProcess\` of a search or retriever, or call it with { store }.`,
   );
+}
+
+function withoutEmbedding(hit: SearchHit): SearchHit {
+  const { embedding: _, ...rest } = hit;
+  return rest;
 }

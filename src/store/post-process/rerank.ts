@@ -31,8 +31,8 @@ export function rerank(reranker: Reranker): PostProcessor {
   return async (question, hits, { signal, callbacks }) => {
     if (hits.length === 0) return [];
     // With metadata of their own, so that what the reranker writes there changes nobody else's.
-    const documents = hits.map(
-      ({ document }, index) => new Document({ ...document, metadata: { ...document.metadata, [HIT]: index } }),
+    const documents = hits.map(({ document: { id, pageContent, metadata } }, index) =>
+      toDocument(id, pageContent, { ...metadata, [HIT]: index }),
     );
     const ranked = await orAbort(ask(reranker, name, documents, question, callbacks), signal);
     return ranked.map((document, index) => rankedHit(name, hits, document, index));
@@ -74,9 +74,13 @@ function rankedHit(name: string, hits: readonly SearchHit[], document: DocumentI
   const score = SCORE_KEYS.map((key) => metadata[key]).find((value) => typeof value === "number");
   return {
     ...hit,
-    document: new Document({ ...(id !== undefined && { id }), pageContent: document.pageContent, metadata }),
+    document: toDocument(id, document.pageContent, metadata),
     rerank: { rank: index + 1, ...(score !== undefined && { score }) },
   };
+}
+
+function toDocument(id: string | undefined, pageContent: string, metadata: object): Document {
+  return new Document({ ...(id !== undefined && { id }), pageContent, metadata });
 }
 
 /** By the mark; by id or text where a reranker has passed the documents through JSON. */
