@@ -55,6 +55,9 @@ export {
 export type { Interval } from "./ops/eval/significance.js";
 export { lintTenancy, type Finding, type FindingCode } from "./ops/tenancy-lint.js";
 export { runLeakSuite, type LeakProgress, type LeakReport, type LeakSuiteConfig } from "./ops/leak-suite/run.js";
+export { estimateSize, type SizeEstimate } from "./ops/size/estimate.js";
+export type { SizeOptions, SizeShape } from "./ops/size/shape.js";
+export type { TableSize } from "./ops/size/table.js";
 export type { LeakFinding } from "./ops/leak-suite/tally.js";
 export type { Fusion, FusionCandidate, FusionFunction, FusionLegs, FusionWeights } from "./store/fusion/fusion.js";
 export type { BuildLexicalOptions } from "./store/lexical/build.js";

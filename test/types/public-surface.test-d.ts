@@ -43,6 +43,7 @@ declare const documents: Document[];
 // Values of each entry point.
 expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "adopt"
+  | "estimateSize"
   | "evaluateRetrieval"
   | "fitFusionWeights"
   | "fromJsonLines"
@@ -99,8 +100,12 @@ expectTypeOf<keyof typeof chroma>().toEqualTypeOf<
   | "exportChroma"
   | "importChroma"
   | "importJsonl"
+  | "importParquet"
+  | "importTable"
   | "planImportChroma"
   | "planImportJsonl"
+  | "planImportParquet"
+  | "planImportTable"
   | "runChromaServer"
   | "setDefaultConnection"
 >();
