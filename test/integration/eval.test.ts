@@ -207,7 +207,10 @@ describe("the verb eval", () => {
   it.each([
     [["--modes", "magic"], /There is no mode "magic"; there are similarity, lexical/],
     [["--vectors", "d.f32"], /--vectors and --query-vectors go together/],
-    [["--id-key", "source"], /go with --existing/],
+    [["--id-key", "source"], /--id-key says which store; it goes with --existing/],
+    [["--tenant", "a"], /--tenant says which store/],
+    [["--weights", "0:0"], /not both 0/],
+    [["--existing", "--language", "german"], /leave out --language/],
     [["--existing", "--chunk-size", "100"], /as it is; leave out --chunk-size/],
     [["--weights", "much"], /Write it like 0\.3:0\.7/],
     [["--lambda", "3", "--modes", "mmr"], /lambda must be from 0 to 1/],
@@ -220,6 +223,8 @@ describe("the verb eval", () => {
   it("says that a file of questions needs a store", async () => {
     const { code, err } = await folder.run(["eval", "questions.jsonl"]);
     expect([code, err.join("\n")]).toEqual([2, expect.stringMatching(/brings no documents along.*--existing/)]);
+    const split = await folder.run(["eval", "questions.jsonl", "--split", "test"]);
+    expect([split.code, split.err.join("\n")]).toEqual([2, expect.stringMatching(/judgements in itself/)]);
   });
 
   describeServer("on a server", () => {

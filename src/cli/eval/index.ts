@@ -20,6 +20,7 @@ import {
   addTargetFlags,
   addTenancyFlags,
   atLeast,
+  dashed,
   withPatience,
   type PatienceFlags,
 } from "../flags.js";
@@ -199,13 +200,29 @@ function checkFlags(flags: EvalFlags): void {
   if (flags.vectors !== undefined && (flags.chunkSize !== undefined || flags.existing === true)) {
     throw new ConfigurationError("--vectors are those of whole documents; leave out --chunk-size and --existing.");
   }
-  if (flags.existing === true && flags.chunkSize !== undefined) {
-    throw new ConfigurationError("--existing searches a store as it is; leave out --chunk-size.");
-  }
-  if (flags.existing !== true && (flags.idKey !== undefined || flags.table !== undefined)) {
-    throw new ConfigurationError("--id-key and --table go with --existing.");
+  for (const name of flags.existing === true ? OF_THE_SET : OF_A_STORE) {
+    if (flags[name] === undefined) continue;
+    throw new ConfigurationError(
+      flags.existing === true
+        ? `--existing searches a store as it is; leave out --${dashed(name)}.`
+        : `--${dashed(name)} says which store; it goes with --existing.`,
+    );
   }
 }
+
+/** Flags about the store that is made of the set's documents, and about one that is there. */
+const OF_THE_SET = ["chunkSize", "language"] as const;
+const OF_A_STORE = [
+  "idKey",
+  "table",
+  "schema",
+  "columns",
+  "collection",
+  "collectionTable",
+  "tenant",
+  "tenancy",
+  "appRole",
+] as const;
 
 async function writeReports(folder: string, run: EvalRun): Promise<void> {
   await mkdir(folder, { recursive: true });

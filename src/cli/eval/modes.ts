@@ -4,7 +4,7 @@ import { neighbours } from "../../chains/post-process/neighbours.js";
 import { parents } from "../../chains/post-process/parents.js";
 import { ConfigurationError } from "../../errors.js";
 import type { EvalMode } from "../../ops/eval/evaluate.js";
-import type { FusionWeights } from "../../store/fusion/fusion.js";
+import { checkWeights, type FusionWeights } from "../../store/fusion/fusion.js";
 import type { Filter } from "../../store/filter/index.js";
 import type { SearchType } from "../../store/options.js";
 import type { SearchOptions } from "../../store/search-hit.js";
@@ -31,10 +31,10 @@ const STEPS: Readonly<Record<string, (flags: ModeFlags) => SearchOptions>> = {
 
 export const MODE_NAMES: readonly string[] = [...SEARCH_TYPES, ...Object.keys(STEPS)];
 
-/** @throws ConfigurationError for a name that is none. */
+/** @throws ConfigurationError for a name that is none, and for settings that cannot be. */
 export function evalModes(names: readonly string[], flags: ModeFlags): EvalMode[] {
-  const { base = "hybrid", filter, fetchK, fusion, weights } = flags;
-  const settings = { filter, fusion, weights };
+  const { base = "hybrid", filter, fetchK, fusion } = flags;
+  const settings = { filter, fusion, weights: checkWeights(flags.weights) };
   return names.map((name) => {
     if (SEARCH_TYPES.includes(name)) return { name, options: { ...settings, searchType: name as SearchType } };
     const step = Object.hasOwn(STEPS, name) ? STEPS[name] : undefined;

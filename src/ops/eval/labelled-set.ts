@@ -33,12 +33,15 @@ export interface LabelledSet {
  * @throws ConfigurationError when it has to be said which split.
  */
 export async function readLabelledSet(path: string, split?: string): Promise<LabelledSet> {
-  const set = extname(path) === ".jsonl" ? await readQuestions(path) : await readBeir(path, split);
+  const set = extname(path) === ".jsonl" ? await readQuestions(path, split) : await readBeir(path, split);
   if (set.questions.length > 0) return set;
   throw new LoadError(`${path} has no question with a relevant document.`, path);
 }
 
-async function readQuestions(path: string): Promise<LabelledSet> {
+async function readQuestions(path: string, split: string | undefined): Promise<LabelledSet> {
+  if (split !== undefined) {
+    throw new ConfigurationError(`${path} has its judgements in itself; --split goes with a folder in BEIR's layout.`);
+  }
   const records = await readJsonLines(path);
   const questions = records.map(({ record, place }, position) => {
     const { id, question, relevant } = record;
