@@ -538,9 +538,7 @@ describeServer("PostgresVectorStore", () => {
       await run();
     });
 
-    test.each([
-      ["embedders", {}],
-    ])("%s is refused, since ignoring it could open data", async (name, given) => {
+    test.each([["embedders", {}]])("%s is refused, since ignoring it could open data", async (name, given) => {
       const error = await errorOf(open({ [name]: given }));
       expect(error).toBeInstanceOf(ConfigurationError);
       expect(error.message).toContain(name);
