@@ -90,7 +90,7 @@ export function planNeighbours(
           ) as c
           order by w.source, w.page, w.place`,
       },
-      { settings: store.settings, signal: options.signal },
+      { settings: store.settings, signal: options.signal, replica: store.options.replica },
     );
     const chunks = (rows as unknown as NeighbourRow[]).map((row) => ({
       document: new Document({ id: row.id, pageContent: row.content, metadata: row.metadata }),

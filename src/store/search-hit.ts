@@ -39,6 +39,8 @@ export interface SearchOptions {
   fetchK?: number | undefined;
   /** Handed to the steps, for tracers. */
   callbacks?: Callbacks | undefined;
+  /** Whether the search sees what this store has written before, with replicas. @defaultValue the store's */
+  readYourWrites?: boolean;
   /** Cancels the search on the server. */
   signal?: AbortSignal;
   /** Upper bound on the server's time, in milliseconds. */
