@@ -135,7 +135,22 @@ describe("exported types", () => {
     ],
     [
       "loaders/index.ts",
-      ["ChunkMetadata", "DocumentFormat", "LoadOptions", "LoadSummary", "SkippedFile", "SplitOptions"],
+      [
+        "ChunkMetadata",
+        "DocumentFormat",
+        "LoadNote",
+        "LoadOptions",
+        "LoadSummary",
+        "RecordOptions",
+        "SkippedFile",
+        "SplitOptions",
+        "Splitter",
+        "SyncOptions",
+        "SyncProgress",
+        "SyncResult",
+        "SyncedSource",
+        "UrlOptions",
+      ],
     ],
     [
       "chroma/index.ts",
