@@ -1,7 +1,7 @@
 -- Indexes texts, each with its place in a segment of at most 16,384 chunks. A template for inserts, for updates and for rows
 -- that were there before.
 create function {{function}} returns {{returns}}
-language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $index$
+language plpgsql set search_path = pg_catalog, pg_temp set jit = off set enable_sort = off set work_mem = '64MB' as $index$
 declare
   touched record;
 begin

@@ -91,7 +91,7 @@ $terms$;
 -- Writes the live chunks of some segments, at most 16,384 of them, into a new one. `thorough` also drops what a segment
 -- that stays has again.
 create function {{lexicalMerge}}(tenant text, place text, merged int8[], thorough bool) returns int4
-language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $merge$
+language plpgsql set search_path = pg_catalog, pg_temp set jit = off set enable_sort = off set work_mem = '64MB' as $merge$
 declare
   target int8 := nextval({{lexicalSequenceName}});
   kept int4;
@@ -104,22 +104,40 @@ begin
     delete from {{lexicalDocuments}} d
     where d.tenant_id = tenant and d.collection = place and d.segment = any(merged)
     returning segment, block, ids, hashes, lengths
-  ), documents as materialized (
-    select segment, number, id, hash, length, row_number() over (order by segment, number) - 1 as position
+  ), stale as materialized (
+    -- What a later segment has as well: texts that came back.
+    select id, hash, segment from (
+      select id, hash, segment, max(segment) over (partition by id, hash) as last
+      from (
+        select o.segment, unnest(o.ids) as id, unnest(o.hashes) as hash from {{lexicalDocuments}} o
+        where thorough and o.tenant_id = tenant and o.collection = place
+      ) as every
+    ) as again
+    where segment < last
+  ), compared as materialized (
+    select segment, number, id, hash, length, live,
+      (case when live then count(*) filter (where live) over (order by segment, number) - 1 else -1 end)::int2 as position
     from (
-      select distinct on (l.id) d.segment, d.block * 32 + l.n - 1 as number, l.id, l.hash, l.length
-      from listed d, unnest(d.ids, d.hashes, d.lengths) with ordinality as l (id, hash, length, n)
-      join {{chunks}} c on c.tenant_id = tenant and c.collection = place and c.{{id}} = l.id
-        and hashtextextended(c.{{content}} collate "C", 0) = l.hash
-      order by l.id, d.segment desc
-    ) as live
-    where not thorough or not exists (
-      select from (
-        select o.segment, unnest(o.ids) as id from {{lexicalDocuments}} o
-        where o.tenant_id = tenant and o.collection = place and o.segment <> all(merged)
-      ) as other
-      where other.id = live.id and other.segment > live.segment
-    )
+      select *, there and row_number() over (partition by id, hash order by segment desc) = 1
+        and (id, hash, segment) not in (select id, hash, segment from stale) as live
+      from (
+        select d.segment, d.block * 32 + l.n - 1 as number, l.id, l.hash, l.length, c.there is not null as there
+        from listed d
+        cross join lateral unnest(d.ids, d.hashes, d.lengths) with ordinality as l (id, hash, length, n)
+        -- One lookup for each: a planner without statistics would rather compare everything with everything.
+        left join lateral (
+          select true as there from {{chunks}} c
+          where c.tenant_id = tenant and c.collection = place and c.{{id}} = l.id
+            and hashtextextended(c.{{content}} collate "C", 0) = l.hash
+          limit 1
+        ) as c on true
+      ) as looked_up
+    ) as chosen
+  ), documents as (
+    select * from compared where live
+  ), moved as materialized (
+    -- By segment and number, a chunk's number in the new segment, or -1.
+    select segment, array_agg(position order by number) as positions from compared group by segment
   ), removed as (
     delete from {{lexical}} p
     where p.tenant_id = tenant and p.collection = place and p.segment = any(merged)
@@ -137,16 +155,17 @@ begin
     having count(*) > 0 or (select sum(dead) - sum(chunks) from gone) <> 0
     returning chunks
   ), postings as (
-    select l.term, d.position::int2 as number, o.frequency, o.length
-    from removed r
-    cross join lateral (
-      select term, count, sum(count) over (rows unbounded preceding) as last from unnest(r.terms, r.counts) as t (term, count)
-    ) as l
-    cross join lateral unnest(
-      r.numbers[l.last - l.count + 1 : l.last], r.frequencies[l.last - l.count + 1 : l.last],
-      r.lengths[l.last - l.count + 1 : l.last]
-    ) as o (number, frequency, length)
-    join documents d on d.segment = r.segment and d.number = o.number
+    select term, positions[number + 1] as number, frequency, length
+    from (
+      select m.positions, unnest(array(
+          select t.term from unnest(r.terms, r.counts) as t (term, count), generate_series(1, t.count)
+        )) as term, unnest(r.numbers) as number, unnest(r.frequencies) as frequency, unnest(r.lengths) as length
+      from removed r join moved m using (segment)
+      order by r.segment
+    ) as o
+    where positions[number + 1] >= 0
+    -- Leaves the positions behind before anything is sorted.
+    offset 0
   ), lists as materialized (
     select term, count(*)::int4 as count, array_agg(number) as numbers, array_agg(frequency) as frequencies,
       array_agg(length) as lengths

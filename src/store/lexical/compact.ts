@@ -122,13 +122,18 @@ async function readSegments(
     name: "lexical-segments",
     sql: sql`
       with listed as materialized (
-        select d.segment, l.id, l.hash, row_number() over (partition by l.id order by d.segment desc) as copy
+        select d.segment, l.id, l.hash, row_number() over (partition by l.id, l.hash order by d.segment desc) as copy
         from ${lexical.documents} d cross join lateral unnest(d.ids, d.hashes) as l (id, hash)
         where ${within(place)}
-      ), live as (
+      ), live as materialized (
         select l.segment, count(*) as live from listed l
-        join ${store.table} c on c.tenant_id = ${place.tenant}::text and c.collection = ${place.collection}::text
-          and c.${id} = l.id and hashtextextended(c.${content} collate "C", 0) = l.hash
+        -- One lookup for each: a planner without statistics would rather compare everything with everything.
+        cross join lateral (
+          select from ${store.table} c
+          where c.tenant_id = ${place.tenant}::text and c.collection = ${place.collection}::text
+            and c.${id} = l.id and hashtextextended(c.${content} collate "C", 0) = l.hash
+          limit 1
+        ) as c
         where l.copy = 1 group by l.segment
       )
       select s.segment::text as segment, s.chunks, coalesce(live.live, 0)::float8 as live
