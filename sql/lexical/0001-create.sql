@@ -59,10 +59,14 @@ language sql stable parallel safe as $words$
           select lower(part) as part, row_number() over () as position from (
             -- Names such as hnsw.ef_search, ERR_1234, C++ and C#, whole and between their dots.
             select distinct on (n, part) part, n from
-              regexp_matches({{lexicalFolded}}, '[[:alnum:]_$][[:alnum:]_.$+#-]*', 'g') with ordinality as run (run, n),
+              (
+                select match[1] as run, n
+                from regexp_matches({{lexicalFolded}}, '[[:alnum:]_$][[:alnum:]_.$+#-]*', 'g') with ordinality as m (match, n)
+                where strpos(match[1], '_') + strpos(match[1], '++') + strpos(match[1], '#') > 0
+              ) as runs,
               lateral (
-                select rtrim(run.run[1], '.-') as part
-                union all select regexp_split_to_table(run.run[1], '[.-]+')
+                select rtrim(run, '.-') as part
+                union all select string_to_table(translate(run, '-', '.'), '.')
               ) as parts
             where part ~ '[[:alnum:]]_|_[[:alnum:]]|[[:alnum:]](\+\+|#)$'
             union all
