@@ -15,6 +15,10 @@ create table {{lexical}} (
   numbers int2[] not null,
   frequencies int2[] not null,
   lengths int2[] not null,
+  -- Of a term that a segment has in 1,024 chunks or more: a bit for each of 16,384 chunks, and the shortest text for each
+  -- frequency, from which follows how much the term can count for. The postings are then in the order of numbers.
+  present bit varying,
+  peaks int2[],
   primary key (tenant_id, collection, key, segment)
 );
 
@@ -45,6 +49,49 @@ comment on table {{lexical}} is {{lexicalSettings}};
 create aggregate {{lexicalConcat}} (anycompatiblearray) (
   sfunc = array_cat, stype = anycompatiblearray
 );
+
+-- What is kept of a very common term; nothing for another one.
+create function {{lexicalCommon}}(
+  inout numbers int2[], inout frequencies int2[], inout lengths int2[], out present bit varying, out peaks int2[]
+) returns setof record
+language plpgsql immutable parallel safe as $common$
+declare
+  ones text;
+begin
+  if numbers is null or cardinality(numbers) < 1024 then
+    return;
+  end if;
+  select array_agg(o.number order by o.number), array_agg(o.frequency order by o.number), array_agg(o.length order by o.number),
+    string_agg(repeat('0', o.number - o.before - 1) || '1', '' order by o.number)
+  into numbers, frequencies, lengths, ones
+  from (
+    select p.number, p.frequency, p.length, lag(p.number, 1, (-1)::int2) over (order by p.number) as before
+    from unnest(numbers, frequencies, lengths) as p (number, frequency, length)
+  ) as o;
+  present := rpad(ones, 16384, '0')::bit varying;
+  select array[array_agg(frequency), array_agg(length)] into peaks from (
+    select p.frequency, min(p.length) as length from unnest(frequencies, lengths) as p (frequency, length) group by p.frequency
+  ) as shortest;
+  return next;
+end
+$common$;
+
+-- The chunks that are in at least so many of the sets.
+create function {{lexicalAmong}}(sets bit varying[], needed int4) returns bit varying
+language plpgsql immutable parallel safe as $among$
+declare
+  counted bit varying[] := array_fill(repeat('0', 16384)::bit varying, array[needed]);
+  one bit varying;
+begin
+  foreach one in array sets loop
+    for i in reverse needed .. 2 loop
+      counted[i] := counted[i] | (counted[i - 1] & one);
+    end loop;
+    counted[1] := counted[1] | one;
+  end loop;
+  return counted[needed];
+end
+$among$;
 
 create function {{lexicalWords}}(config regconfig, content text) returns tsvector
 language sql stable parallel safe as $words$
@@ -179,9 +226,16 @@ begin
     from lists, (select {{lexicalLevel}} as level from (select sum(count) as total from lists) as t) as sized
   ), stored as (
     insert into {{lexical}}
-    select tenant, place, key, target, array_agg(term), array_agg(count), {{lexicalConcat}}(numbers),
-      {{lexicalConcat}}(frequencies), {{lexicalConcat}}(lengths)
-    from keyed group by key
+    select tenant, place, k.key, target, k.terms, k.counts, coalesce(c.numbers, k.numbers),
+      coalesce(c.frequencies, k.frequencies), coalesce(c.lengths, k.lengths), c.present, c.peaks
+    from (
+      select key, array_agg(term) as terms, array_agg(count) as counts, {{lexicalConcat}}(numbers) as numbers,
+        {{lexicalConcat}}(frequencies) as frequencies, {{lexicalConcat}}(lengths) as lengths
+      from keyed group by key
+    ) as k
+    left join lateral {{lexicalCommon}}(
+      case when cardinality(k.terms) = 1 then k.numbers end, k.frequencies, k.lengths
+    ) as c on true
   )
   select coalesce(max(chunks), 0) into kept from summed;
   return kept;
