@@ -139,7 +139,6 @@ try {
     const fresh = await openFresh(phase);
     const [kept, afresh] = [await quality(store), await quality(fresh)];
     worstQuality = Math.max(worstQuality, Math.abs(kept - afresh));
-    const row = { operations: done, ...state, "nDCG@10": kept, afresh: afresh, difference: Math.abs(kept - afresh) };
     let difference: string | number = "-";
     if (phase % (PHASES / 2) === 0) {
       await store.lexical.compact();
@@ -148,7 +147,7 @@ try {
       difference = difference.toExponential(1);
     }
     report.push({
-      operations: row.operations,
+      operations: done,
       chunks: state.chunks,
       dead: state.dead,
       segments: state.segments,

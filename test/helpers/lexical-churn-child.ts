@@ -1,7 +1,7 @@
 /** A process that writes to a store at random until it is killed, and prints a line for each call that is done. */
 import pg from "pg";
 import { PostgresVectorStore, type PostgresVectorStoreArgs } from "../../src/index.js";
-import { churn, readTexts } from "./lexical-churn.js";
+import { churn, readTexts, throughOutages } from "./lexical-churn.js";
 import { HashedEmbeddings } from "./vectors.js";
 
 interface Job {
@@ -14,7 +14,7 @@ interface Job {
 const { url, args, folder, seed } = JSON.parse(process.argv[2]!) as Job;
 const pool = new pg.Pool({ connectionString: url, max: 2 });
 pool.on("error", () => {});
-const store = await PostgresVectorStore.initialize(new HashedEmbeddings(), { ...args, pool });
+const store = await throughOutages(() => PostgresVectorStore.initialize(new HashedEmbeddings(), { ...args, pool }));
 await churn(store, readTexts(folder, "corpus"), {
   seed,
   calls: Infinity,

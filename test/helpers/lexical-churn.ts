@@ -40,17 +40,23 @@ export async function churn(
       return { id, pageContent: random() < 0.5 ? text : `${text} ${other}`, metadata: {} };
     });
     const remove = random() < 0.3;
-    for (;;) {
-      try {
-        if (remove) await store.delete({ ids: chosen.map(({ id }) => id) });
-        else await store.addDocuments(documents);
-        break;
-      } catch (error) {
-        if (!isOutage(error)) throw error;
-        await sleep(50);
-      }
-    }
+    await throughOutages(async () => {
+      if (remove) await store.delete({ ids: chosen.map(({ id }) => id) });
+      else await store.addDocuments(documents);
+    });
     onCall?.();
+  }
+}
+
+/** Does it again while the server is away. */
+export async function throughOutages<T>(work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isOutage(error)) throw error;
+      await sleep(50);
+    }
   }
 }
 

@@ -93,7 +93,7 @@ export async function lexicalSearch(store: ScopedStore, search: WordSearch): Pro
             with ${leg}
             select ${lexicalReport(effort)}, l.* from (select 1) as one left join lexical l on true order by l.place`,
         },
-        { settings, signal: search.signal, timeoutMs: search.timeoutMs, prepare: true },
+        { settings, signal: search.signal, timeoutMs: search.timeoutMs, prepare: "generic" },
       )
       .catch((error: unknown) => {
         throw regexFilterError(error, search.filter) ?? error;
