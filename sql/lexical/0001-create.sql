@@ -139,13 +139,12 @@ language sql stable parallel safe as $terms$
   group by lexeme
 $terms$;
 
--- Writes the live chunks of some segments, at most 16,384 of them, into a new one. `thorough` also drops what a segment
--- that stays has again.
-create function {{lexicalMerge}}(tenant text, place text, merged int8[], thorough bool) returns int4
+-- Writes the live chunks of some segments, at most 16,384 of them, into a new one, whose number it returns. `thorough` also
+-- drops what a segment that stays has again.
+create function {{lexicalMerge}}(tenant text, place text, merged int8[], thorough bool) returns int8
 language plpgsql set search_path = pg_catalog, pg_temp set jit = off set enable_sort = off set work_mem = '64MB' as $merge$
 declare
   target int8 := nextval({{lexicalSequenceName}});
-  kept int4;
 begin
   with gone as (
     delete from {{lexicalSegments}} s
@@ -204,7 +203,6 @@ begin
       (select sum(dead) - sum(chunks) from gone) + count(*)
     from documents
     having count(*) > 0 or (select sum(dead) - sum(chunks) from gone) <> 0
-    returning chunks
   ), postings as (
     select term, positions[number + 1] as number, frequency, length
     from (
@@ -224,21 +222,19 @@ begin
   ), keyed as (
     select *, {{lexicalKey}} as key
     from lists, (select {{lexicalLevel}} as level from (select sum(count) as total from lists) as t) as sized
-  ), stored as (
-    insert into {{lexical}}
-    select tenant, place, k.key, target, k.terms, k.counts, coalesce(c.numbers, k.numbers),
-      coalesce(c.frequencies, k.frequencies), coalesce(c.lengths, k.lengths), c.present, c.peaks
-    from (
-      select key, array_agg(term) as terms, array_agg(count) as counts, {{lexicalConcat}}(numbers) as numbers,
-        {{lexicalConcat}}(frequencies) as frequencies, {{lexicalConcat}}(lengths) as lengths
-      from keyed group by key
-    ) as k
-    left join lateral {{lexicalCommon}}(
-      case when cardinality(k.terms) = 1 then k.numbers end, k.frequencies, k.lengths
-    ) as c on true
   )
-  select coalesce(max(chunks), 0) into kept from summed;
-  return kept;
+  insert into {{lexical}}
+  select tenant, place, k.key, target, k.terms, k.counts, coalesce(c.numbers, k.numbers),
+    coalesce(c.frequencies, k.frequencies), coalesce(c.lengths, k.lengths), c.present, c.peaks
+  from (
+    select key, array_agg(term) as terms, array_agg(count) as counts, {{lexicalConcat}}(numbers) as numbers,
+      {{lexicalConcat}}(frequencies) as frequencies, {{lexicalConcat}}(lengths) as lengths
+    from keyed group by key
+  ) as k
+  left join lateral {{lexicalCommon}}(
+    case when cardinality(k.terms) = 1 then k.numbers end, k.frequencies, k.lengths
+  ) as c on true;
+  return target;
 end
 $merge$;
 
