@@ -5,6 +5,7 @@ import { table, type Benchmark } from "./harness.js";
 const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmark }>>> = {
   hybrid: () => import("./hybrid.js"),
   retrieval: () => import("./retrieval.js"),
+  "lexical-layouts": () => import("./lexical-layouts.js"),
   ingest: () => import("./ingest.js"),
   search: () => import("./search.js"),
   tenancy: () => import("./tenancy.js"),
