@@ -119,6 +119,7 @@ export async function hybridSearch(store: ScopedStore, search: HybridSearch): Pr
   const embedding = search.includeEmbeddings ? sql`, ${embeddingAsText(store)} as embedding` : empty;
   const run = (query: LexicalQuery, extra: readonly ExtraTerm[], effort: Effort): Promise<Reply> =>
     searchByVector(store, dense, {
+      long: true,
       statement: (nearest: Sql, counted) => ({
         name: "search-hybrid",
         sql: sql`
