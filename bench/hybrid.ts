@@ -183,10 +183,10 @@ class Bench {
     ];
     const samples = await interleave(searches, { turns: quick ? 20 : 60, warmUp: quick ? 5 : 20 });
     const processor = new Map<string, number>();
-    for (const { name, run } of searches) {
+    for (const one of searches) {
       const before = await this.processorTime();
-      for (let turn = 0; turn < 20; turn += 1) await run(turn);
-      processor.set(name, ((await this.processorTime()) - before) / 20);
+      for (let turn = 0; turn < 20; turn += 1) await one.run(turn);
+      processor.set(one.name, ((await this.processorTime()) - before) / 20);
     }
     const p50 = (name: string): number => median(samples.get(name)!);
     const report = [...samples].map(([search, times]) => ({

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { PostgresVectorStore } from "../../src/index.js";
 import { describeServer, openServerDatabase, type ServerTestDatabase } from "../helpers/database.js";
@@ -32,12 +31,18 @@ describeServer("a lexical index under writers that are cut off", () => {
     const store = await open(name);
     const writers = [await open(name), await open(name)];
     let done = 0;
-    const writing = Promise.all(
-      writers.map((writer, seed) => churn(writer, TEXTS, { seed, calls: CALLS, onCall: () => (done += 1) })),
-    );
+    let wake = (): unknown => undefined;
+    const onCall = (): void => {
+      done += 1;
+      wake();
+    };
+    const writing = Promise.all(writers.map((writer, seed) => churn(writer, TEXTS, { seed, calls: CALLS, onCall })));
     const admin = database.newPool({ max: 1 });
     for (let cut = 40; cut < 2 * CALLS; cut += 40) {
-      while (done < cut) await sleep(5);
+      await new Promise<void>((resolve) => {
+        wake = () => done >= cut && resolve();
+        wake();
+      });
       await admin.query(
         `select pg_terminate_backend(pid) from pg_stat_activity
          where datname = current_database() and state <> 'idle' and pid <> pg_backend_pid()`,

@@ -5,7 +5,7 @@ import { ConfigurationError } from "../../errors.js";
 import { fuse, type Fusion, type FusionWeights } from "../fusion/fusion.js";
 import { regexFilterError, type FilterNode } from "../filter/index.js";
 import { similarityOf } from "../metric.js";
-import type { OpenStore, ScopedStore } from "../open.js";
+import { scope, type OpenStore, type ScopedStore } from "../open.js";
 import { distanceTo, embeddingAsText, searchByVector, type DenseSearch } from "../search.js";
 import type { OpenLexical } from "./open.js";
 import { parseLexicalQuery, type LexicalQuery } from "./query.js";
@@ -115,7 +115,14 @@ export async function hybridSearch(store: ScopedStore, search: HybridSearch): Pr
   const lexical = requireLexical(store);
   const fetch = Math.max(50, 10 * search.k);
   const dense: DenseSearch = { ...search, k: fetch };
-  const distance = distanceTo(store, search.vector);
+  // The distance of a row that only words found costs a look at its vector. With the fusions that are built in, a row has no
+  // more than all those above it among the words have, so that only the first can be among the results.
+  const measured = typeof search.fusion === "function" ? fetch : search.k;
+  const distance = sql`
+    coalesce(d.distance, (
+      select ${distanceTo(store, search.vector)} from ${store.table}
+      where ${scope(store)} and ${store.columns.id} = l.id and l.level <= ${measured}::int8
+    ))`;
   const embedding = search.includeEmbeddings ? sql`, ${embeddingAsText(store)} as embedding` : empty;
   const run = (query: LexicalQuery, extra: readonly ExtraTerm[], effort: Effort): Promise<Reply> =>
     searchByVector(store, dense, {
@@ -123,16 +130,17 @@ export async function hybridSearch(store: ScopedStore, search: HybridSearch): Pr
       statement: (nearest: Sql, counted) => ({
         name: "search-hybrid",
         sql: sql`
-          with ${lexicalLeg(store, lexical, { ...search, query, extra, effort, fetch, columns: sql`, ${distance} as distance ${embedding}` })},
+          with ${lexicalLeg(store, lexical, { ...search, query, extra, effort, fetch, columns: embedding })},
           dense as materialized (
             select *, row_number() over (order by distance, id) as place from (${nearest}) as n
           )
           select ${lexicalReport(effort)}, h.* from (select 1) as one left join (
             select coalesce(d.id, l.id) as id, coalesce(d.content, l.content) as content,
-              coalesce(d.metadata, l.metadata) as metadata, coalesce(d.distance, l.distance) as distance,
+              coalesce(d.metadata, l.metadata) as metadata, ${distance} as distance,
               ${search.includeEmbeddings ? sql`coalesce(d.embedding, l.embedding) as embedding,` : empty}
               l.bm25, l.matched, l.place, d.place as "densePlace"${counted ? sql`, d.met` : empty}
-            from dense d full join lexical l on l.id = d.id
+            from dense d
+            full join (select *, rank() over (order by bm25 desc) as level from lexical) as l on l.id = d.id
           ) as h on true`,
       }),
       read: (rows) => {
