@@ -93,7 +93,7 @@ export async function lexicalSearch(store: ScopedStore, search: WordSearch): Pro
           name: "search-lexical",
           sql: sql`
             with ${leg}
-            select ${lexicalReport(effort)}, l.* from (select 1) as one left join lexical l on true order by l.place`,
+            select ${lexicalReport(effort, sql`coalesce(l.place, 1) = 1`)}, l.* from (select 1) as one left join lexical l on true order by l.place`,
         },
         {
           settings,
@@ -142,11 +142,11 @@ export async function hybridSearch(store: ScopedStore, search: HybridSearch): Pr
           dense as materialized (
             select *, row_number() over (order by distance, id) as place from (${nearest}) as n
           )
-          select ${lexicalReport(effort)}, h.* from (select 1) as one left join (
+          select ${lexicalReport(effort, sql`coalesce(h.nth, 1) = 1`)}, h.* from (select 1) as one left join (
             select coalesce(d.id, l.id) as id, coalesce(d.content, l.content) as content,
               coalesce(d.metadata, l.metadata) as metadata, ${distance} as distance,
               ${search.includeEmbeddings ? sql`coalesce(d.embedding, l.embedding) as embedding,` : empty}
-              l.bm25, l.matched, l.place, d.place as "densePlace"${counted ? sql`, d.met` : empty}
+              l.bm25, l.matched, l.place, d.place as "densePlace", row_number() over () as nth${counted ? sql`, d.met` : empty}
             from dense d
             full join (select *, rank() over (order by bm25 desc) as level from lexical) as l on l.id = d.id
           ) as h on true`,
@@ -233,7 +233,7 @@ interface Reply {
 
 function readReply(rows: Record<string, unknown>[]): Reply {
   return {
-    report: rows[0] as unknown as Report,
+    report: rows.find((row) => row["terms"] !== null) as unknown as Report,
     rows: (rows as unknown as WordRow[]).filter((row) => row.id !== null),
   };
 }

@@ -238,14 +238,22 @@ function prunedMatches(room: number): Sql {
       ) as m`;
 }
 
-/** Columns that say what became of a query, whether or not it found anything. */
-export function lexicalReport(effort: Effort): Sql {
-  return sql`
-  array(select term from asked where not excluded order by n) as terms,
-  array(select coalesce(w.chunks, 0)::float8 from asked left join weighted w using (n) where not excluded order by n) as frequencies,
-  (select count(*) from matches)::float8 as matches,
-  ${effort === "pruned" ? sql`(select coalesce(max(bound), 0) from pruned)` : sql`0::float8`} as bound,
-  (select coalesce(sum(a.weight * w.idf), 0) from asked a join weighted w using (n)) as best`;
+/**
+ * Columns that say what became of a query, whether or not it found anything.
+ *
+ * @param first whether a row is the one that says it; the others spare writing it out.
+ */
+export function lexicalReport(effort: Effort, first: Sql): Sql {
+  const columns = {
+    terms: sql`array(select term from asked where not excluded order by n)`,
+    frequencies: sql`array(select coalesce(w.chunks, 0)::float8 from asked left join weighted w using (n) where not excluded order by n)`,
+    matches: sql`(select count(*) from matches)::float8`,
+    bound: effort === "pruned" ? sql`(select coalesce(max(bound), 0) from pruned)` : sql`0::float8`,
+    best: sql`(select coalesce(sum(a.weight * w.idf), 0) from asked a join weighted w using (n))`,
+  };
+  return join(
+    Object.entries(columns).map(([name, value]) => sql`case when ${first} then ${value} end as ${raw(name)}`),
+  );
 }
 
 /** Parts that are words rather than phrases: a posting says whether they match. */
