@@ -6,6 +6,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmar
   chunking: () => import("./chunking.js"),
   hybrid: () => import("./hybrid.js"),
   retrieval: () => import("./retrieval.js"),
+  "lexical-layouts": () => import("./lexical-layouts.js"),
   ingest: () => import("./ingest.js"),
   search: () => import("./search.js"),
   tenancy: () => import("./tenancy.js"),
