@@ -1,6 +1,7 @@
 export { PostgresVectorStore, PostgresVectorStore as PGVectorStore } from "./store/postgres-vector-store.js";
 export type { SearchHit, SearchOptions } from "./store/search-hit.js";
 export type { PostgresVectorStoreArgs, SearchType } from "./store/options.js";
+export { PostgresChatMessageHistory, type ChatHistoryOptions } from "./store/chat-history/chat-message-history.js";
 export { PostgresTranslator } from "./store/self-query-translator.js";
 export { adopt, planAdopt, type AdoptArgs, type AdoptReport } from "./store/adopt/adopt.js";
 export { OfflineEmbeddings } from "./embeddings/offline.js";
@@ -26,6 +27,7 @@ export type { ExportOptions } from "./store/tenants/export.js";
 export type {
   ExportedChunk,
   ExportedCollection,
+  ExportedMessage,
   ExportedModel,
   ExportEnd,
   ExportHeader,

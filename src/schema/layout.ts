@@ -66,12 +66,17 @@ export function loadsTable({ table }: Pick<Layout, "table">): string {
   return shortenName(`${table}_loads`);
 }
 
+/** The table that keeps the messages of the conversations about a store. */
+export function messagesTable({ table }: Pick<Layout, "table">): string {
+  return shortenName(`${table}_messages`);
+}
+
 /** @throws ConfigurationError when two columns share a name, or a name cannot be an identifier. */
 export function checkLayout(layout: Layout): void {
   for (const name of [layout.table, layout.schema, layout.extensionSchema, layout.collectionsTable, layout.appRole]) {
     if (name !== undefined) quoteIdentifier(name);
   }
-  if (layout.collectionsTable === loadsTable(layout)) {
+  if (layout.collectionsTable === loadsTable(layout) || layout.collectionsTable === messagesTable(layout)) {
     throw new ConfigurationError(
       `"collectionTableName" is ${JSON.stringify(layout.collectionsTable)}, the name of a table of the library's own.`,
     );
@@ -114,6 +119,7 @@ export function migrationNames(schema: string, layout: Layout): Record<string, s
     tenants: quoteQualified(schema, TENANTS_TABLE),
     maintenance: quoteQualified(schema, MAINTENANCE_TABLE),
     loads: quoteQualified(schema, loadsTable(layout)),
+    messages: quoteQualified(schema, messagesTable(layout)),
     ...(layout.collectionsTable !== undefined && { collections: quoteQualified(schema, layout.collectionsTable) }),
     id: quoteIdentifier(layout.columns.id),
     content: quoteIdentifier(layout.columns.content),

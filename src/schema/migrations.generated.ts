@@ -28,6 +28,10 @@ export const LOADS_MIGRATIONS: readonly Migration[] = [
   { revision: 1, breaking: false, name: "0001-create", sql: "create table {{loads}} (\n  tenant_id text not null check (tenant_id <> ''),\n  collection text not null,\n  name text not null,\n  rows_done bigint not null check (rows_done >= 0),\n  last_row bytea,\n  updated_at timestamptz not null default now(),\n  primary key (tenant_id, collection, name)\n);\n" },
 ];
 
+export const MESSAGES_MIGRATIONS: readonly Migration[] = [
+  { revision: 1, breaking: false, name: "0001-create", sql: "create table {{messages}} (\n  tenant_id text not null check (tenant_id <> ''),\n  session text not null,\n  number bigint not null check (number > 0),\n  message jsonb not null,\n  created_at timestamptz not null default now(),\n  primary key (tenant_id, session, number)\n);\n" },
+];
+
 export const TENANTS_MIGRATIONS: readonly Migration[] = [
   { revision: 1, breaking: false, name: "0001-create", sql: "create table {{tenants}} (\n  tenant_id text not null check (tenant_id <> ''),\n  store text not null,\n  state text not null default 'active' check (state in ('active', 'suspended', 'deleting')),\n  created_at timestamptz not null default now(),\n  primary key (tenant_id, store)\n);\n\nalter table {{tenants}} enable row level security;\nalter table {{tenants}} force row level security;\n\ncreate policy langchain_pgvector_tenant on {{tenants}}\n  using (tenant_id = nullif(current_setting('app.current_tenant', true), ''))\n  with check (tenant_id = nullif(current_setting('app.current_tenant', true), '') and state = 'active');\n\ncreate policy langchain_pgvector_admin on {{tenants}} to current_user using (true) with check (true);\n" },
 ];

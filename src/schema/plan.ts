@@ -4,6 +4,7 @@ import { lexicalNames, lexicalTables } from "./lexical.js";
 import {
   FIXED_COLUMNS,
   loadsTable,
+  messagesTable,
   migrationNames,
   newestRevision,
   render,
@@ -16,6 +17,7 @@ import {
   LEXICAL_MIGRATIONS,
   COLLECTIONS_MIGRATIONS,
   LOADS_MIGRATIONS,
+  MESSAGES_MIGRATIONS,
   REGISTRY_SQL,
   TENANTS_MIGRATIONS,
   type Migration,
@@ -69,6 +71,7 @@ export function planSchema(
   const collections = state.collections;
   if (collections) checkRelation(collections, layout.collectionsTable!, COLLECTIONS_MIGRATIONS);
   checkRelation(state.loads, loadsTable(layout), LOADS_MIGRATIONS);
+  checkRelation(state.messages, messagesTable(layout), MESSAGES_MIGRATIONS);
   if (state.tenants.exists) checkRelation(state.tenants, TENANTS_TABLE, TENANTS_MIGRATIONS);
 
   const names: Record<string, string> = {
@@ -110,6 +113,10 @@ export function planSchema(
   for (const migration of pending(state.loads, LOADS_MIGRATIONS)) {
     const table = loadsTable(layout);
     steps.push(migrationStep("loads", table, migration, names, secured(migration, table)));
+  }
+  for (const migration of pending(state.messages, MESSAGES_MIGRATIONS)) {
+    const table = messagesTable(layout);
+    steps.push(migrationStep("messages", table, migration, names, secured(migration, table)));
   }
   steps.push(...planPromotedKeys(state, layout, options));
   steps.push(...planTenancy(state, layout, options.enableTenancy ?? false));

@@ -6,6 +6,7 @@ import {
   type VectorStoreRetrieverInput,
   type VectorStoreRetrieverMMRSearchKwargs,
 } from "@langchain/core/vectorstores";
+import type { RunnableConfig } from "@langchain/core/runnables";
 import type { CallbackManagerForRetrieverRun } from "@langchain/core/callbacks/manager";
 import { ConfigurationError } from "../errors.js";
 import { parseFilter, type Filter } from "./filter/index.js";
@@ -47,6 +48,8 @@ export class PostgresRetriever<V extends PostgresVectorStore = PostgresVectorSto
   readonly words: Pick<SearchOptions, "searchType" | "fusion" | "weights" | "language">;
   readonly scoreThreshold: number | undefined;
   readonly includeScores: boolean;
+  /** That of the call, on the retriever that {@link invoke} makes for it. */
+  declare readonly signal?: AbortSignal;
 
   constructor(fields: PostgresRetrieverOptions & { vectorStore: V }) {
     const { searchType, searchKwargs, scoreThreshold, fusion, weights, language, ...rest } = fields;
@@ -74,13 +77,27 @@ export class PostgresRetriever<V extends PostgresVectorStore = PostgresVectorSto
     this.includeScores = fields.includeScores ?? false;
   }
 
+  /** Retrieves; the config's `signal` cancels the search in the database. */
+  override async invoke(input: string, options?: Partial<RunnableConfig>): Promise<Document[]> {
+    if (options?.signal === undefined) return super.invoke(input, options);
+    options.signal.throwIfAborted();
+    // LangChain hands the signal to nobody, so this call gets a retriever that knows it.
+    const bound = Object.create(this, { signal: { value: options.signal } }) as this;
+    return super.invoke.call(bound, input, options) as Promise<Document[]>;
+  }
+
   override async _getRelevantDocuments(
     query: string,
     runManager?: CallbackManagerForRetrieverRun,
   ): Promise<Document[]> {
     if (this.searchType === "mmr") return super._getRelevantDocuments(query, runManager);
     const filter = this.filter as Filter | undefined;
-    const hits = await this.vectorStore.search(query, { ...this.words, k: this.k, filter });
+    const hits = await this.vectorStore.search(query, {
+      ...this.words,
+      k: this.k,
+      filter,
+      ...(this.signal && { signal: this.signal }),
+    });
     const threshold = this.scoreThreshold;
     return hits
       .filter((hit) => threshold === undefined || hit.score >= threshold)

@@ -2,6 +2,7 @@ import { quoteIdentifier, quoteLiteral } from "../../db/identifiers.js";
 import {
   FIXED_COLUMNS,
   loadsTable,
+  messagesTable,
   migrationNames,
   render,
   type Layout,
@@ -11,6 +12,7 @@ import {
   CHUNKS_MIGRATIONS,
   COLLECTIONS_MIGRATIONS,
   LOADS_MIGRATIONS,
+  MESSAGES_MIGRATIONS,
   REGISTRY_SQL,
 } from "../../schema/migrations.generated.js";
 import type { RelationState } from "../../schema/inspect.js";
@@ -51,6 +53,10 @@ export function planAdoption(survey: Survey, layout: Layout, model: ModelVersion
     const register = registerRevision(names["revisions"]!, loadsTable(layout), LOADS_MIGRATIONS[0]!);
     steps.push({ name: "loads", sql: render(LOADS_MIGRATIONS[0]!.sql, names) + register });
   }
+  if (!state.messages.exists) {
+    const register = registerRevision(names["revisions"]!, messagesTable(layout), MESSAGES_MIGRATIONS[0]!);
+    steps.push({ name: "messages", sql: render(MESSAGES_MIGRATIONS[0]!.sql, names) + register });
+  }
   return steps;
 }
 
@@ -68,6 +74,7 @@ export function planAdoptedTenancy(survey: Survey, layout: Layout, model: ModelV
       promotedKeys: layout.promotedKeys,
       chunks: adopted(state.chunks, Object.values(FIXED_COLUMNS)),
       loads: adopted(state.loads, []),
+      messages: adopted(state.messages, []),
       collections: state.collections && adopted(state.collections, ["tenant_id"]),
     },
     layout,

@@ -15,6 +15,7 @@ import {
   type ExportHeader,
   type ExportRecord,
 } from "./export-record.js";
+import { upsertMessage } from "./messages.js";
 import { explainRefusal } from "./refusal.js";
 import { createTenant, requireAdministrator } from "./registry.js";
 
@@ -64,6 +65,8 @@ export async function importTenant(
       headed = true;
     } else if (record.type === "collection") {
       await write(store, (session) => upsertCollection(store, session, collections, record));
+    } else if (record.type === "message") {
+      await write(store, (session) => upsertMessage(store, session, record));
     } else if (record.type === "chunk") {
       checkChunk(open, record, stored + batch.length);
       batch.push(record);

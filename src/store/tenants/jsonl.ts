@@ -56,6 +56,7 @@ type Fields = Readonly<Record<string, readonly string[]>>;
 const FIELDS: Record<ExportRecord["type"], Fields> = {
   header: { format: ["string"], tenantId: ["string"], store: ["string"], model: ["object"] },
   collection: { name: ["string"], uuid: ["string"], metadata: ["string", "null"] },
+  message: { session: ["string"], number: ["number"], message: ["string"], createdAt: ["string"] },
   chunk: {
     collection: ["string"],
     id: ["string"],
