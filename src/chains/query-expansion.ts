@@ -20,7 +20,7 @@ export interface ExpansionOptions {
 }
 
 const MOST_TEXTS = 10;
-const LIST_MARK = /^\s*(?:[-*•]|\(?\d{1,2}[.):]|["“])\s*|["”]\s*$/g;
+const LIST_MARK = /^\s*(?:[-*•]\s*|\(?\d{1,2}[.):]\s*)?["“]?|["”]\s*$/g;
 
 /**
  * Searches for the question and for other ways to ask it: one more model call, and as many searches as texts.

@@ -6,7 +6,7 @@ const FEWEST_WORDS = 3;
 const CLOSING: Readonly<Record<string, string>> = { '"': '"', "“": "”", "«": "»", "„": "“" };
 /** Invisible characters: those that models do not repeat, and that hide text from people. */
 const INVISIBLE = /\p{Cf}/gu;
-const ANYWHERE_INVISIBLE = "\\p{Cf}*";
+const HAS_INVISIBLE = /\p{Cf}/u;
 
 /** A piece of text between quotation marks. */
 export interface Quotation {
@@ -53,10 +53,11 @@ export function findVerbatim(quote: string, text: string): Span | undefined {
     .split(/\s*(?:\[\s*)?(?:\.{3}|…)(?:\s*\])?\s*/)
     .map((part) => part.trim().replace(/[.,;:!?]$/, ""))
     .filter((part) => part !== "");
+  const hidden = HAS_INVISIBLE.test(text);
   let first: Span | undefined;
   let from = 0;
   for (const part of parts) {
-    const found = patternOf(part).exec(text.slice(from));
+    const found = patternOf(part, hidden ? "\\p{Cf}*" : "").exec(text.slice(from));
     if (!found) return undefined;
     const start = from + found.index;
     from = start + found[0].length;
@@ -65,11 +66,12 @@ export function findVerbatim(quote: string, text: string): Span | undefined {
   return first;
 }
 
-function patternOf(part: string): RegExp {
+/** @param between what may stand between any two characters */
+function patternOf(part: string, between: string): RegExp {
   const words = part.split(/\s+/).map((word) =>
     Array.from(word)
-      .map((letter) => letter.replace(/[.*+?^${}()|[\]\\/-]/, "\\$&"))
-      .join(ANYWHERE_INVISIBLE),
+      .map((letter) => letter.replace(/[.*+?^${}()|[\]\\/]/, "\\$&"))
+      .join(between),
   );
-  return new RegExp(words.join(`${ANYWHERE_INVISIBLE}\\s+${ANYWHERE_INVISIBLE}`), "iu");
+  return new RegExp(words.join(`${between}\\s+${between}`), "iu");
 }
