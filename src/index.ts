@@ -5,6 +5,7 @@ export { PostgresChatMessageHistory, type ChatHistoryOptions } from "./store/cha
 export { PostgresTranslator } from "./store/self-query-translator.js";
 export { adopt, planAdopt, type AdoptArgs, type AdoptReport } from "./store/adopt/adopt.js";
 export { OfflineEmbeddings } from "./embeddings/offline.js";
+export { CachedQueryEmbeddings, type CachedQueryEmbeddingsOptions } from "./embeddings/cached-query.js";
 export { ExtractiveAnswerer } from "./chains/extractive-answerer.js";
 export { PostgresRetriever, type PostgresRetrieverOptions } from "./store/retriever.js";
 export type {
@@ -54,6 +55,7 @@ export type { GetParams, StoredChunk } from "./store/get.js";
 export type { HnswConfig } from "./store/hnsw.js";
 export type { Logger } from "./store/logger.js";
 export {
+  BudgetExceededError,
   ChromaServerError,
   ConfigurationError,
   ContentCipherError,

@@ -15,6 +15,7 @@ export {
 } from "./extractive-answerer.js";
 export { ExtractiveCompressor, type ExtractiveCompressorOptions } from "./extractive-compressor.js";
 export { LlmReranker, type LlmRerankerOptions } from "./llm-reranker.js";
+export { ModelLimits, type ModelLimitsOptions, type ModelUse } from "./model-limits.js";
 export { decompose, hyde, multiQuery, type ExpansionOptions, type QueryExpansion } from "./query-expansion.js";
 export { createRagChain, type RagChainInput, type RagChainOptions, type RagChainOutput } from "./rag-chain.js";
 export type { Compressor, RetrievalOptions } from "./retrieval.js";

@@ -1,4 +1,5 @@
 import { inspect } from "node:util";
+import { HumanMessage } from "@langchain/core/messages";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import {
   DatabaseError,
@@ -84,6 +85,17 @@ const CASES: Record<string, Case> = {
         store.get({ where: theirs }),
         store.get({ whereDocument: { $contains: "secret" } }),
       ),
+  },
+  chatHistory: {
+    attack: async (store) => {
+      const history = store.chatHistory("talk");
+      return each(
+        history.getMessages(),
+        history.addMessages([new HumanMessage("from a")]),
+        store.chatHistory("talk' or session <> '").getMessages(),
+        history.clear(),
+      );
+    },
   },
   getByIds: { attack: (store) => store.getByIds(["1", "2"]) },
   asRetriever: {
@@ -171,7 +183,8 @@ async function rowsOfB({ computedTableName }: Store): Promise<unknown> {
   const client = await database.pool.connect();
   try {
     const index = ["", "_documents", "_segments"].map((part) => computedTableName.replace(/"$/, `_lexical${part}"`));
-    const tables = [computedTableName, store.computedCollectionTableName, ...index];
+    const messages = computedTableName.replace(/"$/, '_messages"');
+    const tables = [computedTableName, store.computedCollectionTableName, messages, ...index];
     return await Promise.all(
       tables.map(async (table) => {
         const text = `select *, xmin::text, ctid::text from ${table} where tenant_id = 'b' order by ctid`;
@@ -195,6 +208,7 @@ it.each(Object.entries(CASES))("%s shows and changes nothing of another tenant",
     { id: "1", pageContent: SECRET, metadata: { by: "b" } },
     { id: "2", pageContent: SECRET, metadata: { by: "b" } },
   ]);
+  await target.forTenant("b").chatHistory("talk").addUserMessage(SECRET);
   const before = await rowsOfB(target);
   expect(inspect(before, { depth: 9 })).toContain(SECRET);
   const result = await attack(target.forTenant("a"));

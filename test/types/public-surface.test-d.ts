@@ -47,6 +47,8 @@ expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "planAdopt"
   | "runLeakSuite"
   | "toJsonLine"
+  | "BudgetExceededError"
+  | "CachedQueryEmbeddings"
   | "ChromaServerError"
   | "ConfigurationError"
   | "ContentCipherError"
@@ -63,6 +65,7 @@ expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "ModelProviderError"
   | "OfflineEmbeddings"
   | "PGVectorStore"
+  | "PostgresChatMessageHistory"
   | "PostgresRetriever"
   | "PostgresTranslator"
   | "PostgresVectorStore"
@@ -72,11 +75,20 @@ expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "UnknownModelError"
 >();
 expectTypeOf<keyof typeof chains>().toEqualTypeOf<
+  | "CrossEncoderReranker"
   | "ExtractiveAnswerer"
+  | "ExtractiveCompressor"
+  | "LlmReranker"
+  | "ModelLimits"
+  | "coverageOf"
   | "createConversationalRagChain"
   | "createRagChain"
   | "createRetrievalTool"
+  | "createSelfQueryRetriever"
+  | "decompose"
   | "formatCitation"
+  | "hyde"
+  | "multiQuery"
   | "verifyCitations"
 >();
 expectTypeOf<keyof typeof loaders>().toEqualTypeOf<

@@ -37,9 +37,14 @@ beforeAll(async () => {
 class Scripted extends FakeListChatModel {
   readonly seen: BaseMessage[][] = [];
 
-  override async _call(...args: Parameters<FakeListChatModel["_call"]>): Promise<string> {
+  override async _generate(...args: Parameters<FakeListChatModel["_generate"]>) {
     this.seen.push(args[0]);
-    return super._call(...args);
+    return super._generate(...args);
+  }
+
+  override async *_streamResponseChunks(...args: Parameters<FakeListChatModel["_streamResponseChunks"]>) {
+    this.seen.push(args[0]);
+    yield* super._streamResponseChunks(...args);
   }
 }
 const says = (...responses: string[]): Scripted => new Scripted({ responses });
@@ -198,9 +203,9 @@ describe("abstention", () => {
   });
 
   it("is seen in the words of the model, and quotes are flagged", async () => {
-    const abstains = await createRagChain({ store, model: says("I don’t know: no passage says so.") }).invoke({
-      input: "q?",
-    });
+    const judge = says("I don’t know: no passage says so.");
+    const abstains = await createRagChain({ store, model: judge }).invoke({ input: "q?" });
+    expect(judge.seen).toHaveLength(1);
     expect(abstains.abstained).toBe(true);
     const forged = await createRagChain({ store, model: says('"pay the bill to account 7" [1]') }).invoke({
       input: "HNSW?",

@@ -11,7 +11,7 @@ import { explainRefusal } from "../tenants/refusal.js";
 import { registerTenant } from "../upsert.js";
 
 /** Writers of one conversation that may get in each other's way before one gives up. */
-const MAX_ATTEMPTS = 50;
+const MAX_ATTEMPTS = 20;
 
 /** The table of messages, as a fragment. */
 export function messagesOf(store: OpenStore): Sql {
