@@ -1,5 +1,6 @@
 import { CallbackManager } from "@langchain/core/callbacks/manager";
 import { patchConfig, Runnable, type RunnableConfig } from "@langchain/core/runnables";
+import type { IterableReadableStream } from "@langchain/core/utils/stream";
 import type { RagChainInput, RagChainOutput } from "./rag-chain.js";
 import { TokenUsage } from "./token-usage.js";
 
@@ -30,6 +31,23 @@ export class RagRunnable extends Runnable<RagChainInput, RagChainOutput> {
       Object.assign(output, rest, { answer: output.answer + answer });
     }
     return output;
+  }
+
+  /** As LangChain's, and who stops reading stops the model: its next token would be waited for otherwise. */
+  override async stream(
+    input: RagChainInput,
+    options?: Partial<RunnableConfig>,
+  ): Promise<IterableReadableStream<RagChainOutput>> {
+    const stop = new AbortController();
+    const given = options?.signal;
+    const signal = given === undefined ? stop.signal : AbortSignal.any([given, stop.signal]);
+    const stream = (await super.stream(input, { ...options, signal })) as IterableReadableStream<RagChainOutput>;
+    const { return: end, cancel } = stream;
+    const abort = (): void => stop.abort(new Error("The answer is not read any further."));
+    return Object.assign(stream, {
+      return: () => (abort(), end.call(stream)),
+      cancel: (reason?: unknown) => (abort(), cancel.call(stream, reason)),
+    });
   }
 
   override async *_streamIterator(

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { once } from "node:events";
+import { createInterface as readLines } from "node:readline";
 import { createInterface } from "node:readline/promises";
 import { runCli } from "./program.js";
 
@@ -37,7 +38,9 @@ process.exitCode = await runCli(process.argv.slice(2), {
   drained: async () => {
     if (process.stdout.writableNeedDrain) await once(process.stdout, "drain");
   },
-  ...(process.stdin.isTTY && { prompt: ask }),
+  ...(process.stdin.isTTY
+    ? { prompt: ask }
+    : { lines: () => readLines({ input: process.stdin, crlfDelay: Infinity, signal: interrupted.signal }) }),
   signal: interrupted.signal,
 });
 

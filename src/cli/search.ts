@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { citationOf, formatCitation } from "../chains/citation.js";
 import { ConfigurationError } from "../errors.js";
 import type { Filter } from "../store/filter/index.js";
 import type { SearchType } from "../store/options.js";
@@ -16,6 +15,7 @@ import {
   atLeast,
   type PatienceFlags,
 } from "./flags.js";
+import { hitText } from "./explain-hit.js";
 import type { ModelFlags } from "./model-options.js";
 import { openCliStore } from "./open-store.js";
 import { withTarget, type TargetFlags, type TenancyFlags } from "./target.js";
@@ -27,8 +27,6 @@ interface SearchFlags extends TargetFlags, TenancyFlags, ModelFlags, PatienceFla
   readonly explain?: boolean;
   readonly json?: boolean;
 }
-
-const SNIPPET_CHARACTERS = 200;
 
 export function addSearch(program: Command, context: CliContext): void {
   const command = program
@@ -60,7 +58,7 @@ async function search(context: CliContext, query: string, flags: SearchFlags): P
     if (hits[0]?.fallback !== undefined)
       context.err(`The query has no word to look up; searched by ${hits[0].fallback}.`);
     if (flags.json) context.out(JSON.stringify(hits.map(toJson)));
-    else context.out(hits.map((hit, index) => toText(hit, index, explain)).join("\n\n") || "nothing found");
+    else context.out(hits.map((hit, index) => hitText(hit, index, explain)).join("\n\n") || "nothing found");
   });
 }
 
@@ -68,27 +66,4 @@ async function search(context: CliContext, query: string, flags: SearchFlags): P
 function toJson({ document, ...hit }: SearchHit): object {
   const { id, pageContent, metadata } = document;
   return { document: { id, pageContent, metadata }, ...hit };
-}
-
-function toText(hit: SearchHit, index: number, explain: boolean): string {
-  const { document } = hit;
-  const place = formatCitation(citationOf(document, index + 1, { start: 0, end: document.pageContent.length }));
-  const text = document.pageContent.replace(/\s+/g, " ");
-  const snippet = text.length <= SNIPPET_CHARACTERS ? text : `${text.slice(0, SNIPPET_CHARACTERS).toWellFormed()}…`;
-  return `${index + 1}. ${place}\n   ${scoreText(hit)}${explain ? explainText(hit) : ""}\n   ${snippet}`;
-}
-
-function scoreText({ score, similarity, distance, lexical }: SearchHit): string {
-  if (lexical === undefined && score === similarity)
-    return `similarity ${score.toFixed(3)}, distance ${distance!.toFixed(3)}`;
-  const bm25 = lexical === undefined ? "" : `, BM25 ${lexical.bm25.toFixed(3)}`;
-  return `score ${score.toFixed(3)}${bm25}${distance === undefined ? "" : `, distance ${distance.toFixed(3)}`}`;
-}
-
-/** Places in both rankings and the words that matched, each as it is stored. */
-function explainText({ dense, lexical }: SearchHit): string {
-  const byVector = dense === undefined ? "not among the candidates by vector" : `by vector no. ${dense.rank}`;
-  const byWords =
-    lexical === undefined ? "not among those by words" : `by words no. ${lexical.rank}: ${lexical.terms.join(", ")}`;
-  return `\n   ${byVector}; ${byWords}`;
 }
