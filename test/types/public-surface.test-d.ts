@@ -42,6 +42,7 @@ declare const documents: Document[];
 // Values of each entry point.
 expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "adopt"
+  | "estimateSize"
   | "fromJsonLines"
   | "lintTenancy"
   | "planAdopt"
