@@ -101,8 +101,12 @@ expectTypeOf<keyof typeof chroma>().toEqualTypeOf<
   | "exportChroma"
   | "importChroma"
   | "importJsonl"
+  | "importParquet"
+  | "importTable"
   | "planImportChroma"
   | "planImportJsonl"
+  | "planImportParquet"
+  | "planImportTable"
   | "runChromaServer"
   | "setDefaultConnection"
 >();
