@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createRagChain } from "../src/chains/index.js";
 import { OfflineEmbeddings, PostgresVectorStore, type SearchType } from "../src/index.js";
-import { evaluateAnswers, type LabelledQuestion } from "../src/ops/eval/answers.js";
+import { evaluateAnswers, type AnswerQuestion } from "../src/ops/eval/evaluate-answers.js";
 import { mean, ndcg, recall } from "../src/ops/eval/metrics.js";
 import {
   atLeast,
@@ -123,7 +123,7 @@ function askIn(store: PostgresVectorStore, searchType: SearchType) {
 }
 
 /** Every `step`-th question with its gold answer. */
-function answersOf(set: LabelledSet, step: number): LabelledQuestion[] {
+function answersOf(set: LabelledSet, step: number): AnswerQuestion[] {
   const lines = readFileSync(join(setFolder(set.name), "answers.jsonl"), "utf8")
     .trim()
     .split("\n");

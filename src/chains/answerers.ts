@@ -1,6 +1,5 @@
 import type { DocumentInterface } from "@langchain/core/documents";
 import type { LanguageModelLike } from "@langchain/core/language_models/base";
-import type { BaseMessage } from "@langchain/core/messages";
 import type { BasePromptTemplate } from "@langchain/core/prompts";
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { AnswerFilter } from "./answer-filter.js";
@@ -45,7 +44,7 @@ export function modelAnswerer(
     let answer = "";
     const variables = { input, chat_history, context: formatPassages(context) };
     for await (const token of await writer.stream(variables, config)) {
-      const text = filter.push(typeof token === "string" ? token : (token as BaseMessage).text);
+      const text = filter.push(typeof token === "string" ? token : token.text);
       answer += text;
       if (text !== "") yield { answer: text };
     }

@@ -41,12 +41,13 @@ export class RagRunnable extends Runnable<RagChainInput, RagChainOutput> {
     const stop = new AbortController();
     const given = options?.signal;
     const signal = given === undefined ? stop.signal : AbortSignal.any([given, stop.signal]);
-    const stream = (await super.stream(input, { ...options, signal })) as IterableReadableStream<RagChainOutput>;
-    const { return: end, cancel } = stream;
+    const stream = await super.stream(input, { ...options, signal });
+    const end = stream.return.bind(stream);
+    const cancel = stream.cancel.bind(stream);
     const abort = (): void => stop.abort(new Error("The answer is not read any further."));
     return Object.assign(stream, {
-      return: () => (abort(), end.call(stream)),
-      cancel: (reason?: unknown) => (abort(), cancel.call(stream, reason)),
+      return: () => (abort(), end()),
+      cancel: (reason?: unknown) => (abort(), cancel(reason)),
     });
   }
 
@@ -76,8 +77,8 @@ export class RagRunnable extends Runnable<RagChainInput, RagChainOutput> {
   ): AsyncGenerator<Partial<RagChainOutput>> {
     for await (const input of inputs) {
       for await (const chunk of this.steps(input, config)) {
-        const last = chunk.citations !== undefined && usage.total !== undefined;
-        yield last ? { ...chunk, usage: usage.total! } : chunk;
+        const { total } = usage;
+        yield chunk.citations === undefined || total === undefined ? chunk : { ...chunk, usage: total };
       }
     }
   }

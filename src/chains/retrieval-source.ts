@@ -72,7 +72,7 @@ export function retrieverOf(
         "k, fetchK, searchType, filter and tenant belong to a store; a ready retriever has its own. Leave them out.",
       );
     }
-    return () => retriever!;
+    return () => retriever;
   }
   const options = {
     k: Math.max(fetchK ?? 0, k ?? DEFAULT_K),

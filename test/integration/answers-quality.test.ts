@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRagChain } from "../../src/chains/index.js";
 import { OfflineEmbeddings, PostgresVectorStore } from "../../src/index.js";
-import { evaluateAnswers, type LabelledQuestion } from "../../src/ops/eval/answers.js";
+import { evaluateAnswers, type AnswerQuestion } from "../../src/ops/eval/evaluate-answers.js";
 import { openTestDatabase, testSchema, type TestDatabase } from "../helpers/database.js";
 import { sharedData } from "../helpers/shared-data.js";
 
@@ -28,7 +28,7 @@ const read = (folder: string, file: string): Line[] =>
 
 describe.skipIf(!present)(present ? "offline answers" : "offline answers (needs ../shared/data)", () => {
   let database: TestDatabase;
-  let questions: LabelledQuestion[];
+  let questions: AnswerQuestion[];
   const open = async (tableName: string, lines: readonly Line[]): Promise<PostgresVectorStore> => {
     const options = { pool: database.pool, tableName, lexical: true, ...testSchema() };
     const store = await PostgresVectorStore.initialize(new OfflineEmbeddings(), options);

@@ -131,7 +131,9 @@ describe("store.chatHistory", () => {
 
   it("works in LangChain's RunnableWithMessageHistory", async () => {
     const chain = new RunnableWithMessageHistory({
-      runnable: RunnableLambda.from(({ history = [] }: { input: string; history?: unknown[] }) => new AIMessage(`seen ${history.length}`)),
+      runnable: RunnableLambda.from(
+        ({ history = [] }: { input: string; history?: unknown[] }) => new AIMessage(`seen ${history.length}`),
+      ),
       getMessageHistory: (sessionId: string) => store.forTenant("a").chatHistory(sessionId),
       inputMessagesKey: "input",
       historyMessagesKey: "history",

@@ -27,7 +27,10 @@ describe("chat", () => {
   it("answers follow-ups, says what an answer rests on and why it was found, and goes on later", async () => {
     const { code, out, err } = await chat(
       ["What do dogs bark at?", "", "/sources", "And their puppies sleep where?", "/why", "/nonsense", "/history"],
-      ...["--session", "pets", "--mode", "hybrid"],
+      "--session",
+      "pets",
+      "--mode",
+      "hybrid",
     );
     expect(code).toBe(0);
     expect(err).toContain("conversation: pets");

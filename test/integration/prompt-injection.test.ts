@@ -26,7 +26,7 @@ class Obedient extends FakeListChatModel {
 const SECRET = "SECRET of globex: the vault opens at noon, refunds included.";
 const tenant = ({ configurable }: { configurable?: Record<string, unknown> }) => configurable?.["tenant_id"] as string;
 const acme = { configurable: { tenant_id: "acme" } };
-const INVISIBLE = /[\u{e0000}-\u{e007f}\u202a-\u202e\u2066-\u2069\u200b\u00ad\u0000\u0007\u001b]/u;
+const INVISIBLE = /[\u{e0000}-\u{e007f}\u202a-\u202e\u2066-\u2069\u200b\u00ad]|(?!\n)\p{Cc}/u;
 
 let database: TestDatabase;
 let store: PostgresVectorStore;

@@ -2,8 +2,8 @@ import { FakeListChatModel } from "@langchain/core/utils/testing";
 import { describe, expect, it } from "vitest";
 import { ConfigurationError, ModelProviderError } from "../../src/errors.js";
 import { answerF1, holdsAnswer, isExactMatch, normalizedAnswer } from "../../src/ops/eval/answer-metrics.js";
-import { judgeBy } from "../../src/ops/eval/answers-judge.js";
-import { evaluateAnswers, type GivenAnswer } from "../../src/ops/eval/answers.js";
+import { judgeBy } from "../../src/ops/eval/answer-judge.js";
+import { evaluateAnswers, type GivenAnswer } from "../../src/ops/eval/evaluate-answers.js";
 
 describe("comparing answers", () => {
   it("looks past case, punctuation, articles, markers and white space", () => {

@@ -34,7 +34,7 @@ export async function readMessages(
     },
     { settings: store.settings },
   );
-  const stored = rows.map((row) => row["message"] as StoredMessage | string).reverse();
+  const stored = rows.map((row) => row["message"] as StoredMessage | string).toReversed();
   // Encrypted messages are texts.
   const texts = stored.filter((message) => typeof message === "string").map((content) => ({ id: session, content }));
   if (texts.length === 0) return stored as StoredMessage[];

@@ -2,7 +2,7 @@ import type { LanguageModelLike } from "@langchain/core/language_models/base";
 import { StringOutputParser } from "@langchain/core/output_parsers";
 import { ChatPromptTemplate } from "@langchain/core/prompts";
 import { ModelProviderError } from "../../errors.js";
-import type { AnswerJudge } from "./answers.js";
+import type { AnswerJudge } from "./evaluate-answers.js";
 
 const PROMPT = ChatPromptTemplate.fromMessages([
   [

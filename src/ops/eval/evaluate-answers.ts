@@ -4,7 +4,7 @@ import { answerF1, holdsAnswer, isExactMatch } from "./answer-metrics.js";
 import { mean } from "./metrics.js";
 
 /** A question with what is known about its answer. */
-export interface LabelledQuestion {
+export interface AnswerQuestion {
   readonly id: string;
   readonly question: string;
   /** Gold answers, any of which is right; empty or absent when the documents do not hold one. */
@@ -64,7 +64,7 @@ export interface AnswerReport {
 }
 
 interface Row {
-  readonly question: LabelledQuestion;
+  readonly question: AnswerQuestion;
   readonly given: GivenAnswer;
   readonly verdict: number | undefined;
 }
@@ -76,7 +76,7 @@ interface Row {
  * @throws what `ask` throws: a report with holes would be none
  */
 export async function evaluateAnswers(
-  questions: readonly LabelledQuestion[],
+  questions: readonly AnswerQuestion[],
   ask: (question: string, signal?: AbortSignal) => Promise<GivenAnswer>,
   options: EvaluateAnswersOptions = {},
 ): Promise<AnswerReport> {
