@@ -101,9 +101,8 @@ async function* inputOf(context: CliContext): AsyncGenerator<string> {
   for (;;) {
     const line = await context.prompt("> ").catch((error: unknown) => {
       context.signal.throwIfAborted();
-      // Ctrl-D closes the terminal's input.
-      if ((error as NodeJS.ErrnoException).code === "ABORT_ERR" || (error as Error).name === "AbortError")
-        return undefined;
+      // Ctrl-D ends the input.
+      if ((error as Error).name === "AbortError") return undefined;
       throw error;
     });
     if (line === undefined) return;

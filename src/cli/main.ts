@@ -49,8 +49,12 @@ if (received !== undefined) dieOf(received);
 async function ask(question: string): Promise<string> {
   // On stderr, so that stdout has results only.
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  // The end of the input (Ctrl-D) settles no question by itself.
+  const ended = new Promise<never>((_, reject) => {
+    terminal.once("close", () => reject(new DOMException("The input has ended.", "AbortError")));
+  });
   try {
-    return await terminal.question(question, { signal: interrupted.signal });
+    return await Promise.race([terminal.question(question, { signal: interrupted.signal }), ended]);
   } finally {
     terminal.close();
   }
