@@ -3,11 +3,12 @@ import { CliFolder, type CliRun } from "../helpers/cli.js";
 import { openTestDatabase, testSchema, type TestDatabase } from "../helpers/database.js";
 import { startOpenAIServer, type OpenAIServer } from "../helpers/openai-server.js";
 
-// Without a database URL, so that it runs on the embedded database of a folder everywhere.
 describe("chat", () => {
   const folder = new CliFolder();
   let server: OpenAIServer;
-  const chat = (input: string[], ...args: string[]): Promise<CliRun> => folder.run(["chat", ...args], { input });
+  let database: TestDatabase;
+  let env: Record<string, string>;
+  const chat = (input: string[], ...args: string[]): Promise<CliRun> => folder.run(["chat", ...args], { input, env });
 
   beforeAll(async () => {
     server = await startOpenAIServer({
@@ -17,10 +18,13 @@ describe("chat", () => {
       "a.md": "# Dogs\n\nDogs bark loudly at the postman every morning.\n\nTheir puppies sleep in a wooden basket.\n",
       "b.md": "# Cats\n\nCats chase mice through the barn at night.\n",
     });
-    expect((await folder.run(["ingest", "a.md", "b.md", "--lexical"])).code).toBe(0);
+    // On the server of the run when there is one, else on the embedded database of the folder.
+    database = await openTestDatabase();
+    env = database.url === undefined ? {} : { DATABASE_URL: database.url };
+    expect((await folder.run(["ingest", "a.md", "b.md", "--lexical"], { env })).code).toBe(0);
   });
   afterAll(async () => {
-    await server.close();
+    await Promise.all([server.close(), database.close()]);
     folder.remove();
   });
 
@@ -57,10 +61,11 @@ describe("chat", () => {
       .map((line) => JSON.parse(line) as { question: string; abstained: boolean });
     expect(answers.map(({ abstained }) => abstained)).toEqual([false, true]);
     const asked = await folder.run(["ask", "-", "--json"], {
+      env,
       input: ["What do cats chase?", " ", "What do dogs bark at?"],
     });
     expect(asked.out.trim().split("\n")).toHaveLength(2);
-    expect((await folder.run(["ask", "-"])).code).toBe(2);
+    expect((await folder.run(["ask", "-"], { env })).code).toBe(2);
 
     const model = ["--chat-model", "openai:test", "--base-url", server.url, "--api-key", "sk-very-secret", "--json"];
     const poor = await chat(["What do dogs bark at?", "And then?"], ...model, "--token-budget", "1");
