@@ -1,10 +1,9 @@
-// A route of Next.js that streams answers: copy it to app/api/ask/route.ts. It needs nothing of Next.js itself.
+// A route of Next.js that streams answers: copy it to app/api/ask/route.ts. It runs in the Node.js runtime, Next's
+// default, and needs nothing of Next.js itself.
 import pg from "pg";
 import { OfflineEmbeddings, PostgresVectorStore } from "langchain-pgvector";
 import { createRagChain } from "langchain-pgvector/chains";
 import { openEmbeddedPostgres } from "langchain-pgvector/embedded";
-
-export const runtime = "nodejs";
 
 const url = process.env["DATABASE_URL"];
 // Opened by the first request and kept for all of the process.
