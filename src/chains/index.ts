@@ -17,6 +17,10 @@ export { ExtractiveCompressor, type ExtractiveCompressorOptions } from "./extrac
 export { LlmReranker, type LlmRerankerOptions } from "./llm-reranker.js";
 export { ModelLimits, type ModelLimitsOptions, type ModelUse } from "./model-limits.js";
 export { decompose, hyde, multiQuery, type ExpansionOptions, type QueryExpansion } from "./query-expansion.js";
+export { CoverageReranker, type CoverageRerankerOptions } from "./post-process/coverage-reranker.js";
+export { diversify, type DiversifyOptions } from "./post-process/diversify.js";
+export { neighbours, type NeighboursOptions } from "./post-process/neighbours.js";
+export { parents, type ParentsOptions } from "./post-process/parents.js";
 export { createRagChain, type RagChainInput, type RagChainOptions, type RagChainOutput } from "./rag-chain.js";
 export type { Compressor, RetrievalOptions } from "./retrieval.js";
 export type {
@@ -29,3 +33,6 @@ export type {
 export { createRetrievalTool, type RetrievalToolOptions } from "./retrieval-tool.js";
 export { createSelfQueryRetriever, type FilterableAttribute, type SelfQueryOptions } from "./self-query.js";
 export { verifyCitations } from "./verify-citations.js";
+export type { PostProcessContext, PostProcessor } from "../store/post-process/post-process.js";
+export { rerank, type Reranker } from "../store/post-process/rerank.js";
+export { scoreThreshold, type ThresholdMeasure } from "../store/post-process/score-threshold.js";

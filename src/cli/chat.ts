@@ -7,7 +7,7 @@ import type { PostgresVectorStore } from "../store/postgres-vector-store.js";
 import { abortable } from "./abortable.js";
 import { openChatModel } from "./chat-model.js";
 import type { CliContext } from "./context.js";
-import { hitText } from "./explain-hit.js";
+import { explainTable, hitText } from "./explain-hit.js";
 import {
   addAnswerFlags,
   addEmbeddingFlags,
@@ -168,7 +168,7 @@ class Conversation {
     const { searched } = this.#last;
     const hits = await this.store.search(searched, { ...searchOf(this.flags), signal: this.context.signal });
     this.context.out(`searched for: ${searched}`);
-    this.context.out(hits.map((hit, index) => hitText(hit, index, true)).join("\n\n") || "nothing found");
+    this.context.out(hits.length === 0 ? "nothing found" : [explainTable(hits), ...hits.map(hitText)].join("\n\n"));
   }
 
   async #history(): Promise<void> {

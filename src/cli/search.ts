@@ -15,7 +15,7 @@ import {
   atLeast,
   type PatienceFlags,
 } from "./flags.js";
-import { hitText } from "./explain-hit.js";
+import { explainTable, hitText } from "./explain-hit.js";
 import type { ModelFlags } from "./model-options.js";
 import { openCliStore } from "./open-store.js";
 import { withTarget, type TargetFlags, type TenancyFlags } from "./target.js";
@@ -58,7 +58,8 @@ async function search(context: CliContext, query: string, flags: SearchFlags): P
     if (hits[0]?.fallback !== undefined)
       context.err(`The query has no word to look up; searched by ${hits[0].fallback}.`);
     if (flags.json) context.out(JSON.stringify(hits.map(toJson)));
-    else context.out(hits.map((hit, index) => hitText(hit, index, explain)).join("\n\n") || "nothing found");
+    else if (hits.length === 0) context.out("nothing found");
+    else context.out([...(explain ? [explainTable(hits)] : []), ...hits.map(hitText)].join("\n\n"));
   });
 }
 

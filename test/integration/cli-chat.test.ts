@@ -42,7 +42,7 @@ describe("chat", () => {
     expect(out).toContain(": not used");
     expect(out).toContain("Their puppies sleep in a wooden basket.");
     expect(out).toContain("searched for: And their puppies sleep where? What do dogs bark at?");
-    expect(out).toMatch(/by vector no\. 1; by words no\. 1: .*puppi/);
+    expect(out).toMatch(/^1 +\S+ +1 +\S+ +1 +\S+ +.*puppi/m);
     expect(err.join("\n")).toContain("There is no /nonsense.");
     expect(out).toContain("you: And their puppies sleep where?");
 

@@ -61,6 +61,12 @@ describe("evaluating answers of a store", () => {
     expect(JSON.parse(await run({ json: true }))).toMatchObject({ abstained: 1, holdsAnswer: 1, citationPrecision: 1 });
   });
 
+  it("is a flag of the verb", async () => {
+    const { code, out: printed } = await folder.run(["eval", "questions.jsonl", "--answers", "--json"], { env });
+    expect(code).toBe(0);
+    expect(JSON.parse(printed)).toMatchObject({ questions: 3, answerable: 2, answered: 1 });
+  });
+
   it("asks a chat model and a judge", async () => {
     const model = { chatModel: "openai:writer", baseUrl: server.url, apiKey: "sk-very-secret", json: true };
     const report = JSON.parse(await run({ ...model, judge: "openai:judge" })) as Record<string, number>;
