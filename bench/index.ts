@@ -10,6 +10,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmar
   ingest: () => import("./ingest.js"),
   search: () => import("./search.js"),
   tenancy: () => import("./tenancy.js"),
+  answers: () => import("./answers.js"),
   chroma: () => import("./chroma.js"),
   "tenant-delete": () => import("./tenant-delete.js"),
   "promoted-keys": () => import("./promoted-keys.js"),

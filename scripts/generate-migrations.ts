@@ -48,6 +48,8 @@ export const LOADS_MIGRATIONS: readonly Migration[] = ${folder("loads")};
 
 export const SOURCES_MIGRATIONS: readonly Migration[] = ${folder("sources")};
 
+export const MESSAGES_MIGRATIONS: readonly Migration[] = ${folder("messages")};
+
 export const TENANTS_MIGRATIONS: readonly Migration[] = ${folder("tenants")};
 
 export const LEXICAL_MIGRATIONS: readonly Migration[] = ${folder("lexical")};

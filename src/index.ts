@@ -1,9 +1,11 @@
 export { PostgresVectorStore, PostgresVectorStore as PGVectorStore } from "./store/postgres-vector-store.js";
 export type { SearchHit, SearchOptions } from "./store/search-hit.js";
 export type { PostgresVectorStoreArgs, SearchType } from "./store/options.js";
+export { PostgresChatMessageHistory, type ChatHistoryOptions } from "./store/chat-history/chat-message-history.js";
 export { PostgresTranslator } from "./store/self-query-translator.js";
 export { adopt, planAdopt, type AdoptArgs, type AdoptReport } from "./store/adopt/adopt.js";
 export { OfflineEmbeddings } from "./embeddings/offline.js";
+export { CachedQueryEmbeddings, type CachedQueryEmbeddingsOptions } from "./embeddings/cached-query.js";
 export { ExtractiveAnswerer } from "./chains/extractive-answerer.js";
 export { PostgresRetriever, type PostgresRetrieverOptions } from "./store/retriever.js";
 export type {
@@ -26,6 +28,7 @@ export type { ExportOptions } from "./store/tenants/export.js";
 export type {
   ExportedChunk,
   ExportedCollection,
+  ExportedMessage,
   ExportedModel,
   ExportEnd,
   ExportHeader,
@@ -75,6 +78,7 @@ export type { Reranker } from "./store/post-process/rerank.js";
 export type { HnswConfig } from "./store/hnsw.js";
 export type { Logger } from "./store/logger.js";
 export {
+  BudgetExceededError,
   ChromaServerError,
   ConfigurationError,
   ContentCipherError,

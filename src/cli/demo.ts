@@ -10,7 +10,7 @@ import { inspectSchema } from "../schema/inspect.js";
 import { resolveOptions } from "../store/options.js";
 import { PostgresVectorStore } from "../store/postgres-vector-store.js";
 import { announce } from "./announce.js";
-import { citationLines } from "./ask.js";
+import { citationLines } from "./print-answer.js";
 import type { CliContext } from "./context.js";
 import { addJsonFlag } from "./flags.js";
 import { withTarget, type Target } from "./target.js";

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addAdopt } from "./adopt.js";
 import { addAsk } from "./ask.js";
+import { addChat } from "./chat.js";
 import type { CliContext } from "./context.js";
 import { addDemo } from "./demo.js";
 import { addDoctor } from "./doctor.js";
@@ -47,6 +48,7 @@ function createProgram(context: CliContext): Command {
   addDemo(program, context);
   addIngest(program, context);
   addAsk(program, context);
+  addChat(program, context);
   addSearch(program, context);
   program.commandsGroup("Store:");
   addInit(program, context);

@@ -71,12 +71,17 @@ export function sourceTables({ table }: Pick<Layout, "table">): readonly [source
   return [shortenName(`${table}_sources`), shortenName(`${table}_vector_cache`)];
 }
 
+/** The table that keeps the messages of the conversations about a store. */
+export function messagesTable({ table }: Pick<Layout, "table">): string {
+  return shortenName(`${table}_messages`);
+}
+
 /** @throws ConfigurationError when two columns share a name, or a name cannot be an identifier. */
 export function checkLayout(layout: Layout): void {
   for (const name of [layout.table, layout.schema, layout.extensionSchema, layout.collectionsTable, layout.appRole]) {
     if (name !== undefined) quoteIdentifier(name);
   }
-  const own = [loadsTable(layout), ...sourceTables(layout)];
+  const own = [loadsTable(layout), messagesTable(layout), ...sourceTables(layout)];
   if (layout.collectionsTable !== undefined && own.includes(layout.collectionsTable)) {
     throw new ConfigurationError(
       `"collectionTableName" is ${JSON.stringify(layout.collectionsTable)}, the name of a table of the library's own.`,
@@ -123,6 +128,7 @@ export function migrationNames(schema: string, layout: Layout): Record<string, s
     loads: quoteQualified(schema, loadsTable(layout)),
     sources: quoteQualified(schema, sources),
     vectorCache: quoteQualified(schema, vectorCache),
+    messages: quoteQualified(schema, messagesTable(layout)),
     ...(layout.collectionsTable !== undefined && { collections: quoteQualified(schema, layout.collectionsTable) }),
     id: quoteIdentifier(layout.columns.id),
     content: quoteIdentifier(layout.columns.content),

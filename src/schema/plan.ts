@@ -4,6 +4,7 @@ import { lexicalNames, lexicalTables } from "./lexical.js";
 import {
   FIXED_COLUMNS,
   loadsTable,
+  messagesTable,
   migrationNames,
   newestRevision,
   render,
@@ -17,6 +18,7 @@ import {
   LEXICAL_MIGRATIONS,
   COLLECTIONS_MIGRATIONS,
   LOADS_MIGRATIONS,
+  MESSAGES_MIGRATIONS,
   REGISTRY_SQL,
   SOURCES_MIGRATIONS,
   TENANTS_MIGRATIONS,
@@ -73,6 +75,7 @@ export function planSchema(
   checkRelation(state.loads, loadsTable(layout), LOADS_MIGRATIONS);
   const [sources, vectorCache] = sourceTables(layout);
   checkRelation(state.sources, sources, SOURCES_MIGRATIONS);
+  checkRelation(state.messages, messagesTable(layout), MESSAGES_MIGRATIONS);
   if (state.tenants.exists) checkRelation(state.tenants, TENANTS_TABLE, TENANTS_MIGRATIONS);
 
   const names: Record<string, string> = {
@@ -118,6 +121,10 @@ export function planSchema(
   for (const migration of pending(state.sources, SOURCES_MIGRATIONS)) {
     const both = secured(migration, sources) + secured(migration, vectorCache);
     steps.push(migrationStep("sources", sources, migration, names, both));
+  }
+  for (const migration of pending(state.messages, MESSAGES_MIGRATIONS)) {
+    const table = messagesTable(layout);
+    steps.push(migrationStep("messages", table, migration, names, secured(migration, table)));
   }
   steps.push(...planPromotedKeys(state, layout, options));
   steps.push(...planTenancy(state, layout, options.enableTenancy ?? false));

@@ -16,6 +16,7 @@ import { baseArgs } from "./base-args.js";
 import { BasePGVectorStore } from "./base-class.js";
 import { bulkLoad } from "./bulk-load/bulk-load.js";
 import { checkBulkLoad, type BulkLoadOptions, type BulkLoadResult, type BulkLoadSource } from "./bulk-load/options.js";
+import { PostgresChatMessageHistory, type ChatHistoryOptions } from "./chat-history/chat-message-history.js";
 import { getOrCreateCollection } from "./collections.js";
 import { withCollectionMetric } from "./collection-metric.js";
 import { decryptHits, refuseContentFilter } from "./content-cipher.js";
@@ -181,6 +182,11 @@ export class PostgresVectorStore extends BasePGVectorStore {
   /** What was ingested from where. */
   get sources(): Sources {
     return new Sources(() => this.#scoped());
+  }
+
+  /** The messages of one conversation, kept under the same tenancy as the chunks. */
+  chatHistory(sessionId: string, options?: ChatHistoryOptions): PostgresChatMessageHistory {
+    return new PostgresChatMessageHistory(() => this.#scoped(), sessionId, options);
   }
 
   /**

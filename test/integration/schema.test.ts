@@ -331,6 +331,15 @@ describeServer("the schema of a store", () => {
       langchain_chunks_loads: CHECK ((tenant_id <> ''::text))
       langchain_chunks_loads: PRIMARY KEY (tenant_id, collection, name)
       langchain_chunks_loads: CREATE UNIQUE INDEX langchain_chunks_loads_pkey ON public.langchain_chunks_loads USING btree (tenant_id, collection, name)
+      langchain_chunks_messages: tenant_id text not null
+      langchain_chunks_messages: session text not null
+      langchain_chunks_messages: number bigint not null
+      langchain_chunks_messages: message jsonb not null
+      langchain_chunks_messages: created_at timestamp with time zone not null default now()
+      langchain_chunks_messages: CHECK ((number > 0))
+      langchain_chunks_messages: CHECK ((tenant_id <> ''::text))
+      langchain_chunks_messages: PRIMARY KEY (tenant_id, session, number)
+      langchain_chunks_messages: CREATE UNIQUE INDEX langchain_chunks_messages_pkey ON public.langchain_chunks_messages USING btree (tenant_id, session, number)
       langchain_chunks_sources: tenant_id text not null
       langchain_chunks_sources: collection text not null
       langchain_chunks_sources: source text not null

@@ -1,4 +1,5 @@
 import { inspect } from "node:util";
+import { HumanMessage } from "@langchain/core/messages";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import {
   DatabaseError,
@@ -87,6 +88,17 @@ const CASES: Record<string, Case> = {
         store.get({ where: theirs }),
         store.get({ whereDocument: { $contains: "secret" } }),
       ),
+  },
+  chatHistory: {
+    attack: async (store) => {
+      const history = store.chatHistory("talk");
+      return each(
+        history.getMessages(),
+        history.addMessages([new HumanMessage("from a")]),
+        store.chatHistory("talk' or session <> '").getMessages(),
+        history.clear(),
+      );
+    },
   },
   getByIds: { attack: (store) => store.getByIds(["1", "2"]) },
   getNeighbours: {
@@ -205,7 +217,7 @@ async function rowsOfB({ computedTableName }: Store): Promise<unknown> {
   const client = await database.pool.connect();
   try {
     const index = ["", "_documents", "_segments"].map((part) => computedTableName.replace(/"$/, `_lexical${part}"`));
-    const own = ["_sources", "_vector_cache"].map((part) => computedTableName.replace(/"$/, `${part}"`));
+    const own = ["_sources", "_vector_cache", "_messages"].map((part) => computedTableName.replace(/"$/, `${part}"`));
     const tables = [computedTableName, store.computedCollectionTableName, ...index, ...own];
     return await Promise.all(
       tables.map(async (table) => {
@@ -244,6 +256,7 @@ it.each(Object.entries(CASES))("%s shows and changes nothing of another tenant",
     { id: "2", pageContent: SECRET, metadata: { by: "b" } },
   ]);
   await keepSource(target.forTenant("b"));
+  await target.forTenant("b").chatHistory("talk").addUserMessage(SECRET);
   const before = await rowsOfB(target);
   expect(inspect(before, { depth: 9 })).toContain(SECRET);
   const result = await attack(target.forTenant("a"));

@@ -58,6 +58,7 @@ const empty: SchemaState = {
   lexical: undefined,
   loads: absent,
   sources: absent,
+  messages: absent,
   activeModel: undefined,
   promotedKeys: [],
   chunksSize: undefined,
@@ -87,6 +88,7 @@ describe("the plan of a schema", () => {
       "collections",
       "loads",
       "sources",
+      "messages",
     ]);
   });
 
@@ -99,6 +101,7 @@ describe("the plan of a schema", () => {
         chunks: current,
         loads: current,
         sources: current,
+        messages: current,
       }),
     ).toEqual([]);
   });
@@ -106,7 +109,7 @@ describe("the plan of a schema", () => {
   test("adds what is missing alone", () => {
     const state = { ...empty, server: vector("0.8.0"), registryExists: true, chunks: current, collections: absent };
     expect(new Set(names(state, { ...layout, collectionsTable: "named" }))).toEqual(
-      new Set(["collections", "loads", "sources"]),
+      new Set(["collections", "loads", "sources", "messages"]),
     );
     expect(names({ ...empty, server: vector("0.8.0"), registryExists: true })[0]).toBe("chunks");
   });
@@ -148,7 +151,7 @@ describe("the plan of a schema", () => {
     const state = { ...empty, server: vector("0.8.0"), registryExists: true };
     const breaking = { ...current, breakingRevision: 1_000 };
     expect(() => names({ ...state, chunks: breaking })).toThrow(SchemaVersionError);
-    expect(names({ ...state, chunks: current, loads: current, sources: current })).toEqual([]);
+    expect(names({ ...state, chunks: current, loads: current, sources: current, messages: current })).toEqual([]);
     const wanted = { ...layout, collectionsTable: "named" };
     expect(() => names({ ...state, chunks: current, collections: breaking }, wanted)).toThrow(/"named".*newer/);
   });

@@ -3,6 +3,7 @@ import {
   FIXED_COLUMNS,
   loadsTable,
   sourceTables,
+  messagesTable,
   migrationNames,
   render,
   type Layout,
@@ -13,6 +14,7 @@ import {
   COLLECTIONS_MIGRATIONS,
   LOADS_MIGRATIONS,
   SOURCES_MIGRATIONS,
+  MESSAGES_MIGRATIONS,
   REGISTRY_SQL,
 } from "../../schema/migrations.generated.js";
 import type { RelationState } from "../../schema/inspect.js";
@@ -57,6 +59,10 @@ export function planAdoption(survey: Survey, layout: Layout, model: ModelVersion
     const register = registerRevision(names["revisions"]!, sourceTables(layout)[0], SOURCES_MIGRATIONS[0]!);
     steps.push({ name: "sources", sql: render(SOURCES_MIGRATIONS[0]!.sql, names) + register });
   }
+  if (!state.messages.exists) {
+    const register = registerRevision(names["revisions"]!, messagesTable(layout), MESSAGES_MIGRATIONS[0]!);
+    steps.push({ name: "messages", sql: render(MESSAGES_MIGRATIONS[0]!.sql, names) + register });
+  }
   return steps;
 }
 
@@ -75,6 +81,7 @@ export function planAdoptedTenancy(survey: Survey, layout: Layout, model: ModelV
       chunks: adopted(state.chunks, Object.values(FIXED_COLUMNS)),
       loads: adopted(state.loads, []),
       sources: adopted(state.sources, []),
+      messages: adopted(state.messages, []),
       collections: state.collections && adopted(state.collections, ["tenant_id"]),
     },
     layout,

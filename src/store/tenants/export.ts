@@ -8,6 +8,7 @@ import { scopeTo, type OpenStore } from "../open.js";
 import { integer } from "../options.js";
 import { embeddingAsText } from "../search.js";
 import { EXPORT_FORMAT, type ExportedChunk, type ExportRecord } from "./export-record.js";
+import { exportMessages } from "./messages.js";
 import { requireAdministrator, stateOf, unknownTenant } from "./registry.js";
 
 export interface ExportOptions {
@@ -45,6 +46,7 @@ export async function* exportTenant(
     },
   };
   yield* exportCollections(store, collectionsOf(relations), tenant, options.signal);
+  yield* exportMessages(store, tenant, pageRows, options.signal);
   let chunks = 0;
   for await (const chunk of exportChunks(store, tenant, pageRows, options.signal)) {
     chunks += 1;

@@ -18,6 +18,7 @@ import {
   type ExportHeader,
   type ExportRecord,
 } from "./export-record.js";
+import { upsertMessage } from "./messages.js";
 import { explainRefusal } from "./refusal.js";
 import { createTenant, requireAdministrator } from "./registry.js";
 
@@ -70,6 +71,8 @@ export async function importTenant(
     } else if (record.type === "source") {
       if (batch.length > 0) await flush();
       await write(store, (session) => upsertSource(store, session, record));
+    } else if (record.type === "message") {
+      await write(store, (session) => upsertMessage(store, session, record));
     } else if (record.type === "chunk") {
       checkChunk(open, record, stored + batch.length);
       batch.push(record);

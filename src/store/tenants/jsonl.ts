@@ -63,6 +63,7 @@ const FIELDS: Record<ExportRecord["type"], Fields> = {
     settings: ["string"],
     chunkIds: ["object"],
   },
+  message: { session: ["string"], number: ["number"], message: ["string"], createdAt: ["string"] },
   chunk: {
     collection: ["string"],
     id: ["string"],
