@@ -23,6 +23,8 @@ export interface ExecuteOptions {
   readonly timeoutMs?: number | undefined;
   /** With `settings`: whether what the statement leaves in its session (temporary tables, cursors) goes with it. */
   readonly cleanSession?: boolean;
+  /** With `settings`: whether the statement's transaction ends with a rollback, whatever it did. */
+  readonly rollBack?: boolean;
   /** With `settings`: has the server keep the parsed statement, which must only read; for texts that come again. */
   readonly prepare?: boolean;
 }
@@ -65,7 +67,8 @@ export class Database {
       const stopWatching = this.#cancelOnAbort(client, options.signal);
       try {
         if (options.prepare && canRunScoped(client)) return await this.#runPrepared(client, settings, request, name);
-        return await runWithSettings(client, settings, request, name, options.cleanSession ? CLEAN_SESSION : []);
+        const after = options.rollBack ? [{ text: "rollback" }] : options.cleanSession ? CLEAN_SESSION : [];
+        return await runWithSettings(client, settings, request, name, after);
       } catch (error) {
         options.signal?.throwIfAborted();
         throw error;
