@@ -5,6 +5,7 @@ import { addAsk } from "./ask.js";
 import type { CliContext } from "./context.js";
 import { addDemo } from "./demo.js";
 import { addDoctor } from "./doctor.js";
+import { addExplain } from "./explain.js";
 import { explainError } from "./explain-error.js";
 import { addExport } from "./export.js";
 import { addImport } from "./import/index.js";
@@ -53,6 +54,7 @@ function createProgram(context: CliContext): Command {
   addTenants(program, context);
   program.commandsGroup("Operate:");
   addDoctor(program, context);
+  addExplain(program, context);
   program.addHelpText("after", "\nEvery verb explains itself: langchain-pgvector <verb> --help");
   return program;
 }

@@ -54,7 +54,6 @@ const PAGES = {
     "idle-in-transaction",
     "prepared-transaction",
     "slow-statement",
-    "unseen",
   ],
   schema: [
     "schema-missing",
@@ -116,6 +115,11 @@ export function finding(
   cure: string,
 ): DoctorFinding {
   return { id, severity, object, evidence, cure, fixable: false, page: pageOf(id) };
+}
+
+/** A finding whose cure `doctor --fix` runs: SQL, one statement a line. */
+export function fixable(...of: Parameters<typeof finding>): DoctorFinding {
+  return { ...finding(...of), fixable: true };
 }
 
 /** The section of a finding; those without a page of ours are the tenancy linter's. */

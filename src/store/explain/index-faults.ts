@@ -1,3 +1,4 @@
+import { quoteIdentifier } from "../../db/identifiers.js";
 import { finding, type DoctorFinding } from "../finding.js";
 import { operatorClass, operatorClassName, operatorText } from "../metric.js";
 import type { Metric, ModelVersion } from "../../schema/layout.js";
@@ -22,8 +23,8 @@ export function serves(index: IndexFacts, { model, metric }: IndexNeeds): boolea
 
 /** The statement that makes the index that searches use. */
 export function createIndexSql(table: string, { model, metric, extensionSchema }: IndexNeeds): string {
-  const opclass = operatorClass(metric, model.storageType, extensionSchema).replaceAll(/"([a-z_][a-z0-9_]*)"/g, "$1");
-  return `create index concurrently on ${table} using hnsw (${quoted(model.column)} ${opclass}) with (m = 16, ef_construction = 128);`;
+  const opclass = operatorClass(metric, model.storageType, extensionSchema);
+  return `create index concurrently on ${table} using hnsw (${quoteIdentifier(model.column)} ${opclass}) with (m = 16, ef_construction = 128);`;
 }
 
 /** Why a vector index serves no search of the store, or not well. No I/O. */
@@ -41,7 +42,7 @@ export function indexFaults(index: IndexFacts, needs: IndexNeeds): DoctorFinding
         "warning",
         index.name,
         `The index ${index.name} is on the expression ${index.expression}, and the store's searches order by the bare column ` +
-          `${quoted(model.column)} ${operator} ...: a cast or a function makes it another expression, which no search uses.`,
+          `${quoteIdentifier(model.column)} ${operator} ...: a cast or a function makes it another expression, which no search uses.`,
         replace,
       ),
     ];
@@ -97,10 +98,6 @@ function listFaults(index: IndexFacts, replace: string): DoctorFinding[] {
 /** pgvector's own rule: a thousandth of the rows up to a million, then the square root. */
 function wantedLists(rows: number): number {
   return Math.max(10, Math.round(rows <= 1_000_000 ? rows / 1_000 : Math.sqrt(rows)));
-}
-
-function quoted(name: string): string {
-  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
 }
 
 function escapeRegExp(text: string): string {

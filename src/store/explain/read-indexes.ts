@@ -26,6 +26,8 @@ export interface IndexFacts {
   readonly parent: boolean;
   readonly bytes: number;
   readonly scans: number;
+  /** Transactions since it was made. */
+  readonly age: number;
   /** Such as `lists=100`. */
   readonly options: readonly string[];
   /** What stands behind the table's name in `create index`. */
@@ -58,7 +60,7 @@ export function readIndexesStatement(tables: readonly string[]): Statement {
         c.relkind = 'I' as parent,
         case c.relkind when 'I' then 0 else pg_relation_size(i.indexrelid) end::float8 as bytes,
         coalesce(pg_stat_get_numscans(i.indexrelid), 0)::float8 as scans,
-        coalesce(c.reloptions, '{}') as options,
+        age(i.xmin)::float8 as age, coalesce(c.reloptions, '{}') as options,
         regexp_replace(pg_get_indexdef(i.indexrelid), '^.*? USING ', 'using ') as definition,
         t.reltuples::float8 as rows, case t.relkind when 'p' then 0 else pg_relation_size(t.oid) end::float8 as "tableBytes"
       from tables
