@@ -3,7 +3,7 @@ import { Database } from "../../../src/db/database.js";
 import { PostgresVectorStore } from "../../../src/index.js";
 import { examine, type Diagnosis } from "../../../src/ops/doctor/examine.js";
 import { fixFindings, type FixedFinding } from "../../../src/ops/doctor/fix.js";
-import { DOCTOR_LIMITS } from "../../../src/ops/doctor/limits.js";
+import { DOCTOR_LIMITS, type DoctorLimits } from "../../../src/ops/doctor/limits.js";
 import { resolveOptions } from "../../../src/store/options.js";
 import { prepareServer } from "../fresh-database.js";
 import { startNativeServer } from "../native-server.js";
@@ -11,7 +11,7 @@ import { openDatabaseOn } from "../open-database.js";
 import { HashedEmbeddings } from "../vectors.js";
 import type { Fault } from "./fault.js";
 
-/** A server of its own with four stores: settings, roles and extensions can be broken without breaking other tests. */
+/** A server of its own with five stores: settings, roles and extensions can be broken without breaking other tests. */
 export interface BrokenInstallation {
   readonly url: string;
   readonly ownerUrl: string;
@@ -35,11 +35,16 @@ const SETTINGS = {
   // It would repair what is broken on purpose.
   autovacuum_naptime: "1d",
   max_wal_senders: "4",
+  shared_buffers: "4MB",
 };
 
-/** Rows of each store with data; small, so the limits in rows are lowered to it. */
-export const ROWS = 3_000;
-const LIMITS = { ...DOCTOR_LIMITS, rowsWithoutIndex: 2_000 };
+/** Rows of the store with tenancy and of the one without; small, so the limit in rows is lowered to them. */
+const NOTES = 1_500;
+const PLAIN = 3_000;
+const LIMITS = { ...DOCTOR_LIMITS, rowsWithoutIndex: 1_200 };
+/** The store `loose` has no vector index, into which loading the rows of some faults would take too long. */
+const limitsOf = (table: string | undefined): DoctorLimits =>
+  table === "loose" ? { ...LIMITS, rowsWithoutIndex: DOCTOR_LIMITS.rowsWithoutIndex } : LIMITS;
 
 /** `undefined` where no PostgreSQL can be started. */
 export async function openBrokenInstallation(): Promise<BrokenInstallation | undefined> {
@@ -87,15 +92,17 @@ export async function openBrokenInstallation(): Promise<BrokenInstallation | und
   const owner = await open("notes", { tenancy: "rls", lexical: true });
   await open("plain", {});
   await open("empty", {});
+  await open("loose", {});
   const parts = await open("parts", { tenancy: "rls", partitions: "by-tenant" });
   await owner
     .forTenant("a")
     .bulkLoad(
-      Array.from({ length: ROWS }, (_, id) => ({ id: `${id}`, pageContent: `note ${id}`, metadata: { n: id } })),
+      Array.from({ length: NOTES }, (_, id) => ({ id: `${id}`, pageContent: `note ${id}`, metadata: { n: id } })),
     );
   await parts.forTenant("a").addDocuments([{ id: "1", pageContent: "one", metadata: {} }]);
   await parts.createHnswIndex({ m: 4, efConstruction: 16, targetRecall: false });
-  await sql(`${fillPlain(1, ROWS)}
+  await sql(`${fill("plain", 1, PLAIN)}
+${fill("loose", 1, PLAIN)}
 create index notes_embedding_hnsw_idx on notes using hnsw (embedding vector_cosine_ops)
 create index plain_embedding_hnsw_idx on plain using hnsw (embedding vector_cosine_ops) with (m = 4, ef_construction = 16)
 set enable_seqscan = off; set enable_sort = off
@@ -112,9 +119,9 @@ vacuum (analyze)`);
     sql,
     client,
     examine: ({ limits, ...how }) =>
-      using(how, (opened, layout) => examine(opened, layout, { limits: { ...LIMITS, ...limits } })),
+      using(how, (opened, layout) => examine(opened, layout, { limits: { ...limitsOf(how.table), ...limits } })),
     fix: ({ limits, ...how }) =>
-      using(how, (opened, layout) => fixFindings(opened, layout, { limits: { ...LIMITS, ...limits } })),
+      using(how, (opened, layout) => fixFindings(opened, layout, { limits: { ...limitsOf(how.table), ...limits } })),
     close: async () => {
       for (const one of clients) await one.end().catch(() => undefined);
       await database.close();
@@ -128,10 +135,10 @@ export function statementsOf(text: string): string[] {
   return text.split("\n").filter((line) => line.trim() !== "" && !/^\s*(--|npx |await )/.test(line));
 }
 
-/** Rows of the store without tenancy, made by the server. */
-export function fillPlain(from: number, to: number): string {
+/** Rows of a store without tenancy, made by the server. */
+export function fill(table: string, from: number, to: number): string {
   return (
-    "insert into plain (tenant_id, collection, id, text, content_hash, embedding) " +
+    `insert into ${table} (tenant_id, collection, id, text, content_hash, embedding) ` +
     "select 'default', '', g::text, 'row ' || g, '', array(select random() + 0 * g from generate_series(1, 8))::real[]::vector " +
     `from generate_series(${from}, ${to}) g`
   );
