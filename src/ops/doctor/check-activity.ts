@@ -65,7 +65,7 @@ function openTransaction({ pid, role, application, state, seconds, holdsBack }: 
     `pid ${pid}`,
     `${who} has been ${idle ? "idle in a transaction" : "in one transaction"} for ${duration(seconds)}. ${held}`,
     `select pg_terminate_backend(${pid});` +
-      (idle ? "\nalter system set idle_in_transaction_session_timeout = '5min'; select pg_reload_conf();" : ""),
+      (idle ? "\nalter system set idle_in_transaction_session_timeout = '5min';\nselect pg_reload_conf();" : ""),
   );
 }
 

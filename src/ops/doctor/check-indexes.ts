@@ -135,7 +135,7 @@ function tooLarge({ indexes, server }: StoreSnapshot): DoctorFinding[] {
         name,
         `The index ${name} has ${bytesText(bytes)}, more than the ${bytesText(cache)} that effective_cache_size says the machine caches: ` +
           "a search then waits for the disk at every step through the graph.",
-        "-- if the machine has more memory, say so: alter system set effective_cache_size = '...'; select pg_reload_conf();\n" +
+        "-- if the machine has more memory, say so: alter system set effective_cache_size = '...';\nselect pg_reload_conf();\n" +
           '-- else halve the vectors (a store with storageType: "halfvec"), shorten them, or partition by tenant',
       ),
     );

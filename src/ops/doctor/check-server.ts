@@ -98,7 +98,7 @@ function durability({ server }: Snapshot): DoctorFinding[] {
         "error",
         name,
         `${name} is off: after a crash of the machine the whole cluster may be damaged beyond repair, not only the last writes.`,
-        `alter system set ${name} = on; select pg_reload_conf();`,
+        `alter system set ${name} = on;\nselect pg_reload_conf();`,
       ),
     );
 }

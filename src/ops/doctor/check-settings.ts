@@ -92,7 +92,7 @@ function autovacuum({ server }: Snapshot): DoctorFinding[] {
         "error",
         name,
         `${name} is off, so no table is vacuumed or analyzed by itself: dead rows stay in tables and graphs, and transaction ids run out.`,
-        `alter system set ${name} = on; select pg_reload_conf();`,
+        `alter system set ${name} = on;\nselect pg_reload_conf();`,
       ),
     );
 }

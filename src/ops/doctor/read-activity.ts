@@ -1,5 +1,6 @@
 import sql, { raw } from "sql-template-tag";
 import type { Session } from "../../db/database.js";
+import { SQLSTATE, sqlstateOf } from "../../db/sqlstate.js";
 import { quoteQualified } from "../../db/identifiers.js";
 
 /** A transaction that has been open for a while, of whichever database: vacuum waits for all of them. */
@@ -78,12 +79,11 @@ async function readStatements(session: Session): Promise<StatementTimes[] | unde
     name: "doctor-statements-schema",
     sql: sql`
       select n.nspname::text as schema from pg_extension e join pg_namespace n on n.oid = e.extnamespace
-      where e.extname = 'pg_stat_statements'
-        and 'pg_stat_statements' = any(string_to_array(replace(current_setting('shared_preload_libraries'), ' ', ''), ','))`,
+      where e.extname = 'pg_stat_statements'`,
   });
   const schema = found[0]?.["schema"] as string | undefined;
   if (schema === undefined) return undefined;
-  const { rows } = await session.execute({
+  const times = session.execute({
     name: "doctor-statements",
     sql: sql`
       select substring(query from 'langchain-pgvector:([a-z-]+)') as name, sum(calls)::float8 as calls,
@@ -93,5 +93,13 @@ async function readStatements(session: Session): Promise<StatementTimes[] | unde
       group by 1 having sum(calls) > 0
       order by 3 desc`,
   });
-  return rows as unknown as StatementTimes[];
+  try {
+    return (await times).rows as unknown as StatementTimes[];
+  } catch (error) {
+    if (UNREADABLE.has(sqlstateOf(error) ?? "")) return undefined;
+    throw error;
+  }
 }
+
+/** Not among `shared_preload_libraries`, or not for this role. */
+const UNREADABLE: ReadonlySet<string> = new Set(["55000", SQLSTATE.insufficientPrivilege]);

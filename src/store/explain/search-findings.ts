@@ -89,7 +89,7 @@ function notChosen({ settings }: ExplainedStatement, index: IndexFacts): DoctorF
     `The index ${index.name} suits the search, and the planner thought another way cheaper` +
       (cost === undefined ? "" : ` (random_page_cost is ${cost})`) +
       ". Its estimate depends on statistics and on cost settings.",
-    `analyze ${index.table};\n-- on solid-state disks, or with all data in memory:\nalter system set random_page_cost = 1.1; select pg_reload_conf();`,
+    `analyze ${index.table};\n-- on solid-state disks, or with all data in memory:\nalter system set random_page_cost = 1.1;\nselect pg_reload_conf();`,
   );
 }
 
@@ -101,7 +101,7 @@ export function methodOff(setting: string, consequence: string): DoctorFinding {
     setting,
     `${setting} is off, so ${consequence}.`,
     `-- where it was set (select * from pg_db_role_setting; select * from pg_file_settings):\nalter database <name> reset ${setting};\n` +
-      `alter system reset ${setting}; select pg_reload_conf();`,
+      `alter system reset ${setting};\nselect pg_reload_conf();`,
   );
 }
 

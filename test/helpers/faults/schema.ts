@@ -92,7 +92,8 @@ export const SCHEMA_FAULTS: readonly Fault[] = [
   {
     id: "sequence-near-end",
     name: "a sequence that runs out",
-    plant: "create sequence numbers as smallint\nselect setval('numbers', 32000)",
+    plant:
+      "create sequence numbers as smallint\nselect setval('numbers', 32000)\ngrant select on numbers to langchain_pgvector_owner",
     evidence: /has given out 98 % of its numbers/,
     cure: /^alter sequence public\.numbers as bigint no maxvalue;$/,
     heal: "cure",

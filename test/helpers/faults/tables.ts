@@ -7,7 +7,7 @@ export const TABLE_FAULTS: readonly Fault[] = [
     name: "autovacuum off and 40 % of the rows dead",
     table: "plain",
     plant: "alter table plain set (autovacuum_enabled = off)\ndelete from plain where id::int % 5 < 2",
-    also: ["autovacuum-disabled"],
+    also: ["autovacuum-disabled", "statistics-stale"],
     evidence: /^1,200 rows of public\.plain are dead \(40 %\), .* quicker to build the graph anew first/,
     cure: /^reindex index concurrently public\.plain_embedding_idx;\nvacuum \(analyze/,
     heal: "fix",
