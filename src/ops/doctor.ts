@@ -25,7 +25,7 @@ export async function diagnose(
 }
 
 /** Cures the findings of {@link diagnose} that are `fixable`, one after the other; with `plan` only says which. */
-export async function fix(
+export async function applyFixes(
   config: PostgresVectorStoreArgs,
   options: Omit<FixOptions, "appRole"> = {},
 ): Promise<FixedFinding[]> {

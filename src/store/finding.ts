@@ -48,13 +48,7 @@ const PAGES = {
     "vector-compression",
     "bulk-load-interrupted",
   ],
-  activity: [
-    "transaction-id-age",
-    "long-transaction",
-    "idle-in-transaction",
-    "prepared-transaction",
-    "slow-statement",
-  ],
+  activity: ["transaction-id-age", "long-transaction", "idle-in-transaction", "prepared-transaction", "slow-statement"],
   schema: [
     "schema-missing",
     "schema-pending",

@@ -43,6 +43,8 @@ declare const documents: Document[];
 expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "adopt"
   | "fromJsonLines"
+  | "applyFixes"
+  | "diagnose"
   | "lintTenancy"
   | "planAdopt"
   | "runLeakSuite"

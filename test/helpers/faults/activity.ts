@@ -56,7 +56,11 @@ export const ACTIVITY_FAULTS: readonly Fault[] = [
   {
     id: "slow-statement",
     name: "searches that take too long",
-    plant: Array.from({ length: 10 }, () => "select /* langchain-pgvector:search */ pg_sleep(0.02)").join("\n"),
+    // A statement is listed under the text by which it was first seen, without regard to comments.
+    plant: [
+      "select pg_stat_statements_reset()",
+      ...Array.from({ length: 10 }, () => "select /* langchain-pgvector:search */ pg_sleep(0.02)"),
+    ].join("\n"),
     limits: { slowMs: 15 },
     evidence: /statement search took \d+ ms on average over 10 calls/,
     cure: /explain "a typical question" --table notes/,
