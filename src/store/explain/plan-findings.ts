@@ -1,6 +1,7 @@
 import { bytesText, countText, finding, percent, type DoctorFinding } from "../finding.js";
 import type { ExplainedStatement } from "./explanation.js";
 import { nodesOf, type TableAccess } from "./plan.js";
+import { rowsOf } from "./read-table-facts.js";
 import type { SearchedStore } from "./search-findings.js";
 
 const BLOCK_BYTES = 8_192;
@@ -87,6 +88,7 @@ function filterFindings(access: TableAccess, { name, tenancy }: SearchedStore): 
 function estimateFindings(access: TableAccess, { table, name }: SearchedStore): DoctorFinding[] {
   if (access.byDistance || access.table !== name) return [];
   if (table.rows < 0) {
+    if (rowsOf(table) < MANY_ROWS) return [];
     return [
       finding(
         "statistics-missing",

@@ -30,3 +30,8 @@ export function readSearchedTable(table: string, column: string): Statement {
       from parts join pg_class c on c.oid = parts.oid and c.relkind = 'r'`,
   };
 }
+
+/** The planner's number, or the size's when it has none. */
+export function rowsOf({ rows, live, bytes }: SearchedTable): number {
+  return rows >= 0 ? Math.max(rows, live) : Math.max(live, bytes / 8_192);
+}

@@ -3,7 +3,7 @@ import type { ExplainedStatement } from "./explanation.js";
 import { createIndexSql, indexFaults, serves, type IndexNeeds } from "./index-faults.js";
 import { planFindings } from "./plan-findings.js";
 import type { IndexFacts } from "./read-indexes.js";
-import type { SearchedTable } from "./read-table-facts.js";
+import { rowsOf, type SearchedTable } from "./read-table-facts.js";
 
 /** What is known of a store for judging what its searches did. */
 export interface SearchedStore {
@@ -160,11 +160,6 @@ function fellBack({ tables }: ExplainedStatement): DoctorFinding {
       "followed in the same call. Results are complete; the first statement was for nothing.",
     "-- for filters that come often, promote their key:\nnpx langchain-pgvector init --promote key:type",
   );
-}
-
-/** The planner's number, or the size's when it has none. */
-export function rowsOf({ rows, live, bytes }: SearchedTable): number {
-  return rows >= 0 ? Math.max(rows, live) : Math.max(live, bytes / 8_192);
 }
 
 function distinct(findings: readonly DoctorFinding[]): DoctorFinding[] {
