@@ -5,6 +5,7 @@ export const ACTIVITY_FAULTS: readonly Fault[] = [
   {
     id: "idle-in-transaction",
     name: "a transaction that somebody forgot",
+    table: "empty",
     plant: async (_, client) => {
       await client.query("begin; select pg_current_xact_id(); lock table empty in access share mode");
     },
@@ -18,6 +19,7 @@ export const ACTIVITY_FAULTS: readonly Fault[] = [
   {
     id: "long-transaction",
     name: "a statement that does not end",
+    table: "empty",
     plant: async (installation, client) => {
       const running = client.query("select pg_sleep(600)").catch(() => undefined);
       const other = await installation.client();
@@ -37,6 +39,7 @@ export const ACTIVITY_FAULTS: readonly Fault[] = [
   {
     id: "prepared-transaction",
     name: "a prepared transaction that nobody ends",
+    table: "empty",
     plant: "begin\nlock table empty in access share mode\nprepare transaction 'forgotten'",
     limits: { preparedSeconds: 0 },
     evidence: /The prepared transaction forgotten of postgres is .* old/,
@@ -47,6 +50,7 @@ export const ACTIVITY_FAULTS: readonly Fault[] = [
   {
     id: "transaction-id-age",
     name: "rows that were not frozen in time",
+    table: "empty",
     plant: "do $$ begin for i in 1..1200 loop perform pg_current_xact_id(); commit; end loop; end $$",
     limits: { freezeShare: 5e-6 },
     evidence: /is [\d,]+ transactions old, and autovacuum should have frozen it at 200,000,000/,
@@ -56,6 +60,7 @@ export const ACTIVITY_FAULTS: readonly Fault[] = [
   {
     id: "slow-statement",
     name: "searches that take too long",
+    table: "empty",
     // A statement is listed under the text by which it was first seen, without regard to comments.
     plant: [
       "select pg_stat_statements_reset()",
@@ -63,7 +68,7 @@ export const ACTIVITY_FAULTS: readonly Fault[] = [
     ].join("\n"),
     limits: { slowMs: 15 },
     evidence: /statement search took \d+ ms on average over 10 calls/,
-    cure: /explain "a typical question" --table notes/,
+    cure: /explain "a typical question" --table empty/,
     heal: { sql: "select pg_stat_statements_reset()" },
     healthy: "select /* langchain-pgvector:search */ 1",
     tidy: "select pg_stat_statements_reset()",
@@ -71,6 +76,7 @@ export const ACTIVITY_FAULTS: readonly Fault[] = [
   {
     id: "connections-near-limit",
     name: "too few connections",
+    table: "empty",
     plant: async ({ url }) => {
       const clients = Array.from({ length: 30 }, () => new Client({ connectionString: url }));
       await Promise.all(clients.map((one) => one.connect()));
@@ -83,6 +89,7 @@ export const ACTIVITY_FAULTS: readonly Fault[] = [
   {
     id: "replication-slot-behind",
     name: "a slot that nobody reads",
+    table: "empty",
     plant:
       "select pg_create_physical_replication_slot('lost', true)\ncreate table filler as select g, md5(g::text) from generate_series(1, 2000) g",
     limits: { lagBytes: 50_000 },

@@ -92,6 +92,7 @@ export const SCHEMA_FAULTS: readonly Fault[] = [
   {
     id: "sequence-near-end",
     name: "a sequence that runs out",
+    table: "empty",
     plant:
       "create sequence numbers as smallint\nselect setval('numbers', 32000)\ngrant select on numbers to langchain_pgvector_owner",
     evidence: /has given out 98 % of its numbers/,

@@ -29,8 +29,9 @@ export const SETTING_FAULTS: readonly Fault[] = [
   {
     id: "maintenance-work-mem-small",
     name: "too little memory for building the graph",
+    table: "plain",
     ...stored("maintenance_work_mem", "'1MB'"),
-    evidence: /graph of public\.notes_embedding\w*_idx takes about 1\.\d MB .* maintenance_work_mem is 1\.0 MB/,
+    evidence: /graph of public\.plain_embedding\w*_idx takes about 1\.\d MB .* maintenance_work_mem is 1\.0 MB/,
     cure: /set maintenance_work_mem = '2MB';$/,
     healthy: "alter database current set maintenance_work_mem = '8MB'",
     tidy: "alter database current reset maintenance_work_mem",
@@ -38,6 +39,7 @@ export const SETTING_FAULTS: readonly Fault[] = [
   {
     id: "work-mem-small",
     name: "too little memory for searches",
+    table: "empty",
     ...stored("work_mem", "'64kB'"),
     evidence: /work_mem is 64\.0 kB/,
     cure: /set work_mem = '16MB';$/,
@@ -47,6 +49,7 @@ export const SETTING_FAULTS: readonly Fault[] = [
   {
     id: "work-mem-large",
     name: "more memory for sorts than the machine has",
+    table: "empty",
     ...stored("work_mem", "'512MB'"),
     evidence: /512 MB for each sort, and there may be 40 connections: 20\.0 GB/,
     cure: /set work_mem = '32MB';$/,
@@ -54,6 +57,7 @@ export const SETTING_FAULTS: readonly Fault[] = [
   {
     id: "parallel-maintenance-off",
     name: "index builds by one process alone",
+    table: "plain",
     ...stored("max_parallel_maintenance_workers", "0"),
     evidence: /No parallel worker/,
     cure: /set max_parallel_maintenance_workers = 2;$/,
@@ -63,6 +67,7 @@ export const SETTING_FAULTS: readonly Fault[] = [
   {
     id: "random-page-cost-high",
     name: "the cost of a rotating disk, with all in memory",
+    table: "plain",
     ...stored("random_page_cost", "4"),
     evidence: /random_page_cost is 4, .* fits into memory/,
     cure: /set random_page_cost = 1\.1;$/,
@@ -72,6 +77,7 @@ export const SETTING_FAULTS: readonly Fault[] = [
   {
     id: "planner-method-off",
     name: "index scans switched off",
+    table: "empty",
     ...stored("enable_indexscan", "off"),
     evidence: /^enable_indexscan is off/,
     cure: /reset enable_indexscan;/,
@@ -81,6 +87,7 @@ export const SETTING_FAULTS: readonly Fault[] = [
   {
     id: "jit-eager",
     name: "a compiler for statements of a millisecond",
+    table: "empty",
     ...stored("jit_above_cost", "100"),
     evidence: /jit is on from an estimated cost of 100/,
     cure: /set jit_above_cost = 100000;$/,
@@ -90,6 +97,7 @@ export const SETTING_FAULTS: readonly Fault[] = [
   {
     id: "autovacuum-off",
     name: "autovacuum off for all",
+    table: "empty",
     plant: system("autovacuum", "off"),
     evidence: /^autovacuum is off/,
     cure: /^alter system set autovacuum = on;/,
@@ -98,6 +106,7 @@ export const SETTING_FAULTS: readonly Fault[] = [
   {
     id: "durability-off",
     name: "fsync off",
+    table: "empty",
     plant: system("fsync", "off"),
     evidence: /^fsync is off: .* damaged beyond repair/,
     cure: /^alter system set fsync = on;/,
@@ -108,6 +117,7 @@ export const SETTING_FAULTS: readonly Fault[] = [
   {
     id: "durability-off",
     name: "full_page_writes off",
+    table: "empty",
     plant: system("full_page_writes", "off"),
     evidence: /^full_page_writes is off/,
     cure: /^alter system set full_page_writes = on;/,
@@ -141,6 +151,7 @@ export const SETTING_FAULTS: readonly Fault[] = [
   {
     id: "pgvector-old",
     name: "an old pgvector",
+    table: "empty",
     // What a package's upgrade leaves without `alter extension`: 0.8.0 to 0.8.7 have the same SQL objects.
     plant: "update pg_extension set extversion = '0.8.0' where extname = 'vector'",
     evidence: /^pgvector 0\.8\.0 is older than 0\.8\.4/,
@@ -150,6 +161,7 @@ export const SETTING_FAULTS: readonly Fault[] = [
   {
     id: "pgvector-update-pending",
     name: "a pgvector whose update was not finished",
+    table: "empty",
     plant: "update pg_extension set extversion = '0.8.6' where extname = 'vector'",
     evidence: /still the SQL objects of 0\.8\.6/,
     cure: /^alter extension vector update;$/,

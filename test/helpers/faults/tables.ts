@@ -89,7 +89,7 @@ export const TABLE_FAULTS: readonly Fault[] = [
     as: "superuser",
     plant:
       "insert into loose (tenant_id, collection, id, text, content_hash) select 'default', '', (10000 + g)::text, " +
-      "(select string_agg(md5((g * i)::text), '') from generate_series(1, 50) i), '' from generate_series(1, 7000) g\n" +
+      "repeat(md5(g::text), 50), '' from generate_series(1, 7000) g\n" +
       "delete from loose where id::int > 10000 and id::int % 10 > 0\nselect pg_stat_force_next_flush()\nvacuum (analyze) loose",
     evidence: /has 1\d\.\d MB, and its .* rows need about/,
     cure: /vacuum \(full, analyze\) public\.loose;$/,
@@ -99,12 +99,13 @@ export const TABLE_FAULTS: readonly Fault[] = [
   {
     id: "vector-compression",
     name: "vectors that Postgres tries to compress",
-    plant: "alter table notes alter column embedding set storage extended",
+    table: "empty",
+    plant: "alter table empty alter column embedding set storage extended",
     evidence: /tries to compress each vector/,
-    cure: /^alter table public\.notes alter column "embedding" set storage external;$/,
+    cure: /^alter table public\.empty alter column "embedding" set storage external;$/,
     heal: "fix",
-    healthy: "alter table empty alter column embedding set storage plain",
-    tidy: "alter table empty alter column embedding set storage external",
+    healthy: "alter table plain alter column embedding set storage plain",
+    tidy: "alter table plain alter column embedding set storage external",
   },
   {
     id: "bulk-load-interrupted",
