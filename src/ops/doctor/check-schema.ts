@@ -46,8 +46,6 @@ function pending({ state, layout }: Snapshot, init: string): DoctorFinding[] {
 
 /** Row-level security that is off or not forced is the linter's to report. */
 function securedState(state: SchemaState): SchemaState {
-  const secured = <T extends SchemaState["chunks"] | undefined>(relation: T): T =>
-    relation === undefined ? relation : { ...relation, rowSecurity: true };
   return {
     ...state,
     chunks: secured(state.chunks),
@@ -55,6 +53,10 @@ function securedState(state: SchemaState): SchemaState {
     loads: secured(state.loads),
     lexical: secured(state.lexical),
   };
+}
+
+function secured<T extends SchemaState["chunks"] | undefined>(relation: T): T {
+  return relation === undefined ? relation : { ...relation, rowSecurity: true };
 }
 
 function storeFindings(store: StoreSnapshot): DoctorFinding[] {

@@ -88,7 +88,7 @@ export async function tenancyOf(database: Database, layout: Layout, appRole: str
 
 /** The store without an embedder, as the role of the connection. */
 export async function openAsAdministrator(database: Database, layout: Layout): Promise<OpenStore> {
-  const options = resolveOptions({ pool: database.pool as never, tableName: layout.table, tenancy: layout.tenancy });
+  const options = resolveOptions({ pool: database.pool, tableName: layout.table, tenancy: layout.tenancy });
   return openStore(database, { ...options, layout }, undefined, { mustExist: true });
 }
 

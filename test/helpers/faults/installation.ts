@@ -19,8 +19,8 @@ export interface BrokenInstallation {
   readonly name: string;
   readonly embeddings: HashedEmbeddings;
   /** Runs SQL as a superuser, one statement a line, in a session of its own. */
-  sql(text: string): Promise<void>;
-  client(): Promise<Client>;
+  readonly sql: (text: string) => Promise<void>;
+  readonly client: () => Promise<Client>;
   examine(fault: Partial<Pick<Fault, "table" | "limits" | "as" | "options">>): Promise<Diagnosis>;
   fix(fault: Partial<Pick<Fault, "table" | "limits" | "as">>): Promise<FixedFinding[]>;
   close(): Promise<void>;
