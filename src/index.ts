@@ -40,6 +40,23 @@ export { applyFixes, diagnose } from "./ops/doctor.js";
 export type { Diagnosis } from "./ops/doctor/examine.js";
 export type { FixedFinding, FixOptions } from "./ops/doctor/fix.js";
 export type { DoctorLimits } from "./ops/doctor/limits.js";
+export {
+  evaluateRetrieval,
+  type Comparison,
+  type EvalMode,
+  type EvalOptions,
+  type EvalReport,
+  type ModeReport,
+  type QuestionResult,
+} from "./ops/eval/evaluate.js";
+export { fitFusionWeights, type FitOptions, type FittedWeights } from "./ops/eval/fit-weights.js";
+export {
+  readLabelledSet,
+  type LabelledDocument,
+  type LabelledQuestion,
+  type LabelledSet,
+} from "./ops/eval/labelled-set.js";
+export type { Interval } from "./ops/eval/significance.js";
 export { lintTenancy, type Finding, type FindingCode } from "./ops/tenancy-lint.js";
 export { runLeakSuite, type LeakProgress, type LeakReport, type LeakSuiteConfig } from "./ops/leak-suite/run.js";
 export { estimateSize, type SizeEstimate } from "./ops/size/estimate.js";
@@ -60,6 +77,9 @@ export type { RawQuery } from "./store/explain/select-only.js";
 export type { DoctorFinding, Severity } from "./store/finding.js";
 export type { DocumentFilter, Filter } from "./store/filter/index.js";
 export type { GetParams, StoredChunk } from "./store/get.js";
+export type { NeighbourOptions, PlacedChunk } from "./store/neighbours.js";
+export type { PostProcessContext, PostProcessor } from "./store/post-process/post-process.js";
+export type { Reranker } from "./store/post-process/rerank.js";
 export type { HnswConfig } from "./store/hnsw.js";
 export type { Logger } from "./store/logger.js";
 export {
@@ -76,6 +96,7 @@ export {
   LoadError,
   MissingTenantError,
   ModelProviderError,
+  RerankError,
   SchemaDriftError,
   SchemaVersionError,
   TenantIsolationError,

@@ -32,9 +32,19 @@ import type { Metric } from "../schema/layout.js";
 import { createHnswIndex, type HnswConfig } from "./hnsw.js";
 import { checkMetric, operatorText } from "./metric.js";
 import { checkDimensions, openStore, scopeTo, type OpenStore, type ScopedStore } from "./open.js";
-import { integer, resolveOptions, resolvePool, type PostgresVectorStoreArgs, type ResolvedOptions } from "./options.js";
+import { planNeighbours, type NeighbourOptions, type PlacedChunk } from "./neighbours.js";
+import {
+  integer,
+  readRoute,
+  resolveOptions,
+  resolvePool,
+  type PostgresVectorStoreArgs,
+  type ResolvedOptions,
+} from "./options.js";
 import { checkMmr, mostDiverse } from "./mmr.js";
+import { resolveReplicas, withoutConnections } from "./resolve-replicas.js";
 import { PostgresRetriever, retrieverFields, type PostgresRetrieverOptions } from "./retriever.js";
+import { searchInSteps } from "./post-process/post-process.js";
 import { toChunkRows } from "./rows.js";
 import { checkK, toSearchHit, type SearchHit, type SearchOptions } from "./search-hit.js";
 import { denseSearch, type DenseHit, type DenseSearch } from "./search.js";
@@ -60,7 +70,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
   declare FilterType: any;
 
   readonly #args: PostgresVectorStoreArgs;
-  readonly #options: ResolvedOptions;
+  #options: ResolvedOptions;
   #database: Database;
   readonly #ownsPool: boolean;
   #opening: Promise<OpenStore> | undefined;
@@ -72,7 +82,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
   constructor(embeddings: EmbeddingsInterface, args: PostgresVectorStoreArgs) {
     const options = resolveOptions(args);
     const { pool, owned } = resolvePool(args);
-    const database = new Database(pool);
+    const database = new Database(pool, resolveReplicas(args, pool, options.logger));
     const storePool = new StorePool(database, async () => (await this.#scoped()).settings);
     super(embeddings, baseArgs(args, options, storePool));
     this.filter = args.filter as typeof this.filter;
@@ -140,12 +150,13 @@ export class PostgresVectorStore extends BasePGVectorStore {
    * @throws ConfigurationError while tenancy is off, or when the id cannot be one.
    */
   forTenant(tenantId: string | number): PostgresVectorStore {
-    const { connectionString: _, postgresConnectionOptions: __, ...args } = this.#args;
+    const args = withoutConnections(this.#args);
     const Store = this.constructor as typeof PostgresVectorStore;
     const view = new Store(this.embeddings, { ...args, tenantId: toTenantId(tenantId), pool: this.#database.pool });
     view.#parent = this;
-    // It knows which statements are prepared.
+    // It knows which statements are prepared, and the replicas.
     view.#database = this.#database;
+    view.#options = { ...view.#options, replica: this.#options.replica };
     return view;
   }
 
@@ -248,6 +259,8 @@ export class PostgresVectorStore extends BasePGVectorStore {
   }
 
   async #search(query: string | readonly number[], options: SearchOptions, open?: ScopedStore): Promise<SearchHit[]> {
+    const inSteps = searchInSteps(this, query, options, (candidates) => this.#search(query, candidates, open));
+    if (inSteps !== undefined) return inSteps;
     const request = this.#searchRequest(options);
     const words = checkWords(query, options, this.#options);
     const { signal } = options;
@@ -338,6 +351,11 @@ export class PostgresVectorStore extends BasePGVectorStore {
     return getByIds(await this.#scoped(), ids);
   }
 
+  /** The chunks of these documents with those around them in their sources, in order. See {@link planNeighbours}. */
+  async getNeighbours(documents: readonly Document[], options: NeighbourOptions = {}): Promise<PlacedChunk[]> {
+    return this.#filtered(planNeighbours(documents, options));
+  }
+
   /** A LangChain retriever over this store. A filter is applied whichever way it is passed. */
   override asRetriever(options?: PostgresRetrieverOptions): PostgresRetriever<this>;
   override asRetriever(
@@ -414,6 +432,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
         ({ keeper }) => keeper.idle(),
         () => undefined,
       );
+    if (this.#parent === undefined) await this.#database.replicas?.end();
     if (this.#ownsPool) await this.#database.end();
   }
 
@@ -482,6 +501,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
       probes: integer("probes", options.probes, 1, 32_768) ?? probes,
       timeoutMs: integer("timeoutMs", options.timeoutMs, 1, 2_147_483_647) ?? timeoutMs,
       signal: options.signal,
+      replica: readRoute(this.#options, options.readYourWrites),
     };
   }
 
