@@ -39,6 +39,10 @@ export { fromJsonLines, toJsonLine } from "./store/tenants/jsonl.js";
 export type { TenantInfo } from "./store/tenants/list.js";
 export type { LoginOptions, LoginPlan } from "./store/tenants/login.js";
 export type { TenantState } from "./store/tenants/registry.js";
+export { applyFixes, diagnose } from "./ops/doctor.js";
+export type { Diagnosis } from "./ops/doctor/examine.js";
+export type { FixedFinding, FixOptions } from "./ops/doctor/fix.js";
+export type { DoctorLimits } from "./ops/doctor/limits.js";
 export {
   evaluateRetrieval,
   type Comparison,
@@ -70,6 +74,10 @@ export type { LexicalOptions } from "./store/lexical/options.js";
 export type { LexicalIndexState } from "./store/lexical/state.js";
 export type { DeleteParams } from "./store/delete.js";
 export type { ExpireOptions } from "./store/expire.js";
+export type { ExplainedStatement, Explanation } from "./store/explain/explanation.js";
+export type { ExplainedPlan, TableAccess } from "./store/explain/plan.js";
+export type { RawQuery } from "./store/explain/select-only.js";
+export type { DoctorFinding, Severity } from "./store/finding.js";
 export type { DocumentFilter, Filter } from "./store/filter/index.js";
 export type { GetParams, StoredChunk } from "./store/get.js";
 export type { NeighbourOptions, PlacedChunk } from "./store/neighbours.js";

@@ -7,6 +7,7 @@ import type { CliContext } from "./context.js";
 import { addDemo } from "./demo.js";
 import { addDoctor } from "./doctor.js";
 import { addEval } from "./eval/index.js";
+import { addExplain } from "./explain.js";
 import { explainError } from "./explain-error.js";
 import { addExport } from "./export.js";
 import { addImport } from "./import/index.js";
@@ -58,6 +59,7 @@ function createProgram(context: CliContext): Command {
   addTenants(program, context);
   program.commandsGroup("Operate:");
   addDoctor(program, context);
+  addExplain(program, context);
   addStats(program, context);
   addSize(program, context);
   program.commandsGroup("Measure:");

@@ -25,6 +25,8 @@ export interface ExecuteOptions {
   readonly timeoutMs?: number | undefined;
   /** With `settings`: whether what the statement leaves in its session (temporary tables, cursors) goes with it. */
   readonly cleanSession?: boolean;
+  /** With `settings`: whether the statement's transaction ends with a rollback, whatever it did. */
+  readonly rollBack?: boolean;
   /**
    * With `settings`: has the server keep the parsed statement, which must only read; for texts that come again. `"generic"`
    * keeps the plan as well: for statements whose lookups are by index whatever the values and the sizes.
@@ -100,7 +102,8 @@ export class Database {
             const plan = options.prepare === "generic" ? KEPT_PLAN : OWN_PLAN;
             return await this.#runPrepared(client, { ...settings, ...plan }, request, name);
           }
-          return await runWithSettings(client, settings, request, name, options.cleanSession ? CLEAN_SESSION : []);
+          const after = options.rollBack ? [{ text: "rollback" }] : options.cleanSession ? CLEAN_SESSION : [];
+          return await runWithSettings(client, settings, request, name, after);
         } catch (error) {
           options.signal?.throwIfAborted();
           throw error;

@@ -23,6 +23,9 @@ import { decryptHits, refuseContentFilter } from "./content-cipher.js";
 import { planDelete, type DeleteParams } from "./delete.js";
 import { LexicalIndex } from "./lexical/lexical-index.js";
 import { checkWords, searchByWords } from "./lexical/search-by-words.js";
+import { explain } from "./explain/explain.js";
+import type { Explanation } from "./explain/explanation.js";
+import type { RawQuery } from "./explain/select-only.js";
 import { checkExpiry, expireStore, type ExpireOptions } from "./expire.js";
 import { combineFilters, parseDocumentFilter, parseFilter } from "./filter/index.js";
 import { getByIds, planGet, type GetParams, type StoredChunk } from "./get.js";
@@ -251,13 +254,30 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** The `k` best chunks for a text or a vector, best first. */
   async search(query: string | readonly number[], options: SearchOptions = {}): Promise<SearchHit[]> {
-    const inSteps = searchInSteps(this, query, options, (candidates) => this.search(query, candidates));
+    return this.#search(query, options);
+  }
+
+  /**
+   * Runs a search, or a query of your own within the store's scope, and says in words what the database did: which index
+   * was used or why none, what filters removed, what came from disk, and what to change.
+   *
+   * @throws ConfigurationError for SQL that is no query.
+   */
+  async explain(query: string | readonly number[] | RawQuery, options: SearchOptions = {}): Promise<Explanation> {
+    return explain(query, options, {
+      scoped: () => this.#scoped(),
+      search: (text, store) => this.#search(text, options, store),
+    });
+  }
+
+  async #search(query: string | readonly number[], options: SearchOptions, open?: ScopedStore): Promise<SearchHit[]> {
+    const inSteps = searchInSteps(this, query, options, (candidates) => this.#search(query, candidates, open));
     if (inSteps !== undefined) return inSteps;
     const request = this.#searchRequest(options);
     const words = checkWords(query, options, this.#options);
     const { signal } = options;
     signal?.throwIfAborted();
-    const store = await orAbort(this.#scoped(), signal);
+    const store = open ?? (await orAbort(this.#scoped(), signal));
     let embedded: Promise<readonly number[]> | undefined;
     const embed = (): Promise<readonly number[]> =>
       (embedded ??=
@@ -462,7 +482,8 @@ export class PostgresVectorStore extends BasePGVectorStore {
     return work(store).catch(async (error: unknown) => {
       if (sqlstateOf(error) !== SQLSTATE.undefinedColumn || store.columns.promoted.size === 0) throw error;
       this.#forget();
-      return work({ ...(await this.#scoped()), tenant: store.tenant, settings: store.settings });
+      const { tenant, settings, database } = store;
+      return work({ ...(await this.#scoped()), tenant, settings, database });
     });
   }
 

@@ -69,6 +69,16 @@ const CASES: Record<string, Case> = {
         store.lexical.state(),
       ),
   },
+  explain: {
+    attack: (store) =>
+      each(
+        store.explain(SECRET, { k: 100 }),
+        store.explain(SECRET, { k: 100, searchType: "hybrid", filter: theirs }),
+        store.explain({ sql: `select * from ${store.computedTableName} where tenant_id = 'b' or true` }),
+        store.explain({ sql: `delete from ${store.computedTableName}` }),
+        store.explain({ sql: `with x as (delete from ${store.computedTableName} returning 1) select * from x` }),
+      ),
+  },
   similaritySearch: {
     attack: (store) => each(store.similaritySearch(SECRET, 9), store.similaritySearch(SECRET, 9, theirs)),
   },

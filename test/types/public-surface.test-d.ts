@@ -47,6 +47,8 @@ expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "evaluateRetrieval"
   | "fitFusionWeights"
   | "fromJsonLines"
+  | "applyFixes"
+  | "diagnose"
   | "lintTenancy"
   | "planAdopt"
   | "readLabelledSet"
