@@ -335,6 +335,7 @@ describeServer("the schema of a store", () => {
       langchain_pgvector_maintenance: kind text not null
       langchain_pgvector_maintenance: name text not null
       langchain_pgvector_maintenance: definition text not null
+      langchain_pgvector_maintenance: note text
       langchain_pgvector_maintenance: touched_at timestamp with time zone not null default now()
       langchain_pgvector_maintenance: CHECK ((kind = ANY (ARRAY['index'::text, 'autovacuum'::text])))
       langchain_pgvector_maintenance: PRIMARY KEY (store, kind, name)

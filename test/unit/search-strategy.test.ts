@@ -52,7 +52,7 @@ describe("exact or by index", () => {
 });
 
 describe("settings", () => {
-  const options = { probes: undefined, iterative: true };
+  const options = { iterative: true };
 
   test("an exact search can use no vector index", () => {
     expect(strategySettings({ kind: "exact" }, options)).toEqual({ enable_indexscan: "off" });
