@@ -8,6 +8,7 @@ import { addDoctor } from "./doctor.js";
 import { explainError } from "./explain-error.js";
 import { addExport } from "./export.js";
 import { addImport } from "./import/index.js";
+import { addIndexes } from "./indexes/index.js";
 import { addIngest } from "./ingest.js";
 import { addInit } from "./init.js";
 import { addSearch } from "./search.js";
@@ -51,6 +52,7 @@ function createProgram(context: CliContext): Command {
   addImport(program, context);
   addExport(program, context);
   addTenants(program, context);
+  addIndexes(program, context);
   program.commandsGroup("Operate:");
   addDoctor(program, context);
   program.addHelpText("after", "\nEvery verb explains itself: langchain-pgvector <verb> --help");

@@ -30,10 +30,7 @@ export interface HnswConfig extends VectorIndexOptions {
  *
  * @throws as {@link createVectorIndex}, and when the column has more dimensions than HNSW can index.
  */
-export async function createHnswIndex(
-  store: OpenStore,
-  config: HnswConfig,
-): ReturnType<typeof createVectorIndex> {
+export async function createHnswIndex(store: OpenStore, config: HnswConfig): ReturnType<typeof createVectorIndex> {
   checkIndexOptions(store, config);
   return createVectorIndex(store, await hnswSpec(store, config), config);
 }

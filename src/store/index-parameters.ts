@@ -18,7 +18,10 @@ const DENSE: HnswParameters = { m: 24, efConstruction: 192 };
  *
  * @param memory bytes that the build may take at most.
  */
-export function chooseHnswParameters(vectors: BuiltVectors & { readonly rows: number }, memory: number): HnswParameters {
+export function chooseHnswParameters(
+  vectors: BuiltVectors & { readonly rows: number },
+  memory: number,
+): HnswParameters {
   const fits = (m: number): boolean => vectors.rows * graphBytesPerRow(vectors, m) <= memory;
   if (vectors.rows >= MANY_ROWS && fits(DENSE.m)) return DENSE;
   if (!fits(DEFAULT.m) && fits(LEAN_M)) return { ...DEFAULT, m: LEAN_M };

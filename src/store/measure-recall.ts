@@ -3,7 +3,14 @@ import { applySteps } from "../schema/apply.js";
 import { formatIndexNote, formatSetting, type IndexNote, type SearchSetting } from "./index-note.js";
 import { scopeTo, type OpenStore } from "./open.js";
 import { findIndexOf, planSearch, vectorIndexes } from "./plan-search.js";
-import { askExactly, largestTenants, recallOfHits, sampleQuestions, searchFor, type Question } from "./recall-questions.js";
+import {
+  askExactly,
+  largestTenants,
+  recallOfHits,
+  sampleQuestions,
+  searchFor,
+  type Question,
+} from "./recall-questions.js";
 import { runSearch } from "./search.js";
 import type { VectorIndex } from "./search-memory.js";
 import { tenantOfPredicate } from "./table-facts.js";

@@ -66,7 +66,12 @@ export async function sampleQuestions(store: ScopedStore, count: number): Promis
 export async function askExactly(
   store: ScopedStore,
   vectors: readonly (readonly number[])[],
-  { k, filter, deadline, signal }: {
+  {
+    k,
+    filter,
+    deadline,
+    signal,
+  }: {
     readonly k: number;
     readonly filter?: FilterNode | undefined;
     readonly deadline: number;

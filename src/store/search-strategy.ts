@@ -92,10 +92,7 @@ export function chooseStrategy(facts: SearchFacts): SearchStrategy {
 }
 
 /** How to make Postgres do what was chosen; its own estimate knows neither TOAST nor how far a scan has to go. */
-export function strategySettings(
-  strategy: SearchStrategy,
-  options: { readonly iterative: boolean },
-): Settings {
+export function strategySettings(strategy: SearchStrategy, options: { readonly iterative: boolean }): Settings {
   if (strategy.kind === "exact") {
     // Bitmap and sequential scans stay possible; a vector index can serve neither.
     return { enable_indexscan: "off" };

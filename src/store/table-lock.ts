@@ -22,7 +22,7 @@ export async function awaitTableLock(
   options: { readonly onWait?: ((message: string) => void) | undefined; readonly signal?: AbortSignal | undefined },
 ): Promise<void> {
   const name = quoteQualified(schema, table);
-  for (let attempt = 1; ; ) {
+  for (let attempt = 1; ;) {
     options.signal?.throwIfAborted();
     try {
       await takeLock(session, name);
