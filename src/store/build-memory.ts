@@ -82,9 +82,8 @@ export async function withBuildResources<T>(
     });
     return await build(rows[0] as unknown as BuildMemory);
   } finally {
-    for (const setting of SETTINGS) {
-      await session.execute({ name: "build-resources", sql: raw(`reset ${setting}`) }).catch(() => undefined);
-    }
+    const script = SETTINGS.map((setting) => `reset ${setting};`).join(" ");
+    await session.execute({ name: "build-resources", sql: raw(script) }).catch(() => undefined);
   }
 }
 

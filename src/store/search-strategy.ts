@@ -30,6 +30,8 @@ export type SearchStrategy =
       readonly enough: number;
       /** Whether the scan goes on until it has met `fetch` rows that match. */
       readonly iterative: boolean;
+      /** Of a scan that goes on. @defaultValue `"relaxed_order"` */
+      readonly order?: "relaxed_order" | "strict_order";
       /** Lists of an IVFFlat index that are looked at. */
       readonly probes?: number | undefined;
     };
@@ -106,7 +108,7 @@ export function strategySettings(strategy: SearchStrategy, options: { readonly i
     "hnsw.ef_search": String(efSearch),
     ...(probes !== undefined && { "ivfflat.probes": String(probes) }),
     ...(iterative && {
-      "hnsw.iterative_scan": "relaxed_order",
+      "hnsw.iterative_scan": strategy.order ?? "relaxed_order",
       "ivfflat.iterative_scan": "relaxed_order",
     }),
     ...(iterative &&

@@ -21,6 +21,9 @@ export interface FoundIndex {
   readonly valid: boolean;
 }
 
+/** What Postgres adds to the name of an index that it builds beside the old one, and to the old one afterwards. */
+export const LEFTOVER = /_cc(new|old)\d*$/;
+
 /** The indexes of the table and its partitions, in the order of their tables and names. */
 export async function findIndexes(store: OpenStore): Promise<FoundIndex[]> {
   const table = quoteQualified(store.schema, store.options.layout.table);
@@ -50,7 +53,10 @@ export async function findIndexes(store: OpenStore): Promise<FoundIndex[]> {
 /** The index of that name; without one the only vector index. @throws ConfigurationError naming those that there are. */
 export function chooseIndex(store: OpenStore, indexes: readonly FoundIndex[], name: string | undefined): FoundIndex {
   const table = JSON.stringify(store.options.layout.table);
-  const vector = indexes.filter(({ method, parent }) => parent === null && (method === "hnsw" || method === "ivfflat"));
+  const vector = indexes.filter(
+    ({ method, parent, valid, name: its }) =>
+      parent === null && (method === "hnsw" || method === "ivfflat") && (valid || !LEFTOVER.test(its)),
+  );
   const named = name === undefined ? vector : indexes.filter((index) => index.name === name);
   if (named.length === 1) return named[0]!;
   const names = (name === undefined ? vector : indexes).map((index) => JSON.stringify(index.name)).join(", ");

@@ -6,6 +6,7 @@ import { metricOfOperatorClass } from "../../store/metric.js";
 import type { OpenStore } from "../../store/open.js";
 import { tenantOfPredicate } from "../../store/table-facts.js";
 import type { Metric } from "../../schema/layout.js";
+import { LEFTOVER } from "./find.js";
 
 /** An index of a store's table, or of one of its partitions. */
 export interface IndexInfo {
@@ -108,8 +109,6 @@ interface IndexRow {
   blocksDone: number | null;
   blocksTotal: number | null;
 }
-
-const LEFTOVER = /_cc(new|old)\d*$/;
 
 function toInfo(store: OpenStore, row: IndexRow): IndexInfo {
   const parameters = Object.fromEntries(
