@@ -13,6 +13,7 @@ import { addIngest } from "./ingest.js";
 import { addInit } from "./init.js";
 import { addSearch } from "./search.js";
 import { addTenants } from "./tenants/index.js";
+import { addTune } from "./tune.js";
 
 /**
  * Runs one verb.
@@ -55,6 +56,7 @@ function createProgram(context: CliContext): Command {
   addIndexes(program, context);
   program.commandsGroup("Operate:");
   addDoctor(program, context);
+  addTune(program, context);
   program.addHelpText("after", "\nEvery verb explains itself: langchain-pgvector <verb> --help");
   return program;
 }

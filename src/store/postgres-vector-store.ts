@@ -183,7 +183,10 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** The indexes of this store's table: listing, building, rebuilding, dropping, measuring. */
   get indexes(): StoreIndexes {
-    return new StoreIndexes(() => this.#open());
+    return new StoreIndexes(
+      () => this.#open(),
+      (text) => this.embeddings.embedQuery(text),
+    );
   }
 
   /** The lexical index of this store: its state, its compaction, and its building for rows that were there before. */

@@ -123,26 +123,30 @@ describeServer("indexes of a table in use", () => {
     ["rebuild", /^waiting for writers before build/, true],
     ["rebuild", /^building index: loading/, false],
     ["drop", /^Lock drop .*index concurrently/, true],
-  ])("%s killed while %s is repaired by the next call", async (action, phase, held) => {
-    const store = await filled(held ? 300 : 4_000);
-    const name = `${store.tableName}_embedding_hnsw_idx`;
-    if (action !== "create") await store.indexes.create({ m: 4, efConstruction: 16, targetRecall: false });
-    const release = held ? await holdOpen(store) : undefined;
-    const options = action === "create" ? slow : action === "rebuild" ? { m: 48, efConstruction: 600 } : {};
-    await killAt(store, { action, options, name }, phase);
-    await release?.();
-    if (action === "drop") {
-      await store.indexes.create({ m: 4, efConstruction: 16, targetRecall: false });
+  ])(
+    "%s killed while %s is repaired by the next call",
+    async (action, phase, held) => {
+      const store = await filled(held ? 300 : 4_000);
+      const name = `${store.tableName}_embedding_hnsw_idx`;
+      if (action !== "create") await store.indexes.create({ m: 4, efConstruction: 16, targetRecall: false });
+      const release = held ? await holdOpen(store) : undefined;
+      const options = action === "create" ? slow : action === "rebuild" ? { m: 48, efConstruction: 600 } : {};
+      await killAt(store, { action, options, name }, phase);
+      await release?.();
+      if (action === "drop") {
+        await store.indexes.create({ m: 4, efConstruction: 16, targetRecall: false });
+        expect(await states(store)).toEqual([[name, true]]);
+        await store.indexes.drop(name);
+        expect(await states(store)).toEqual([]);
+        return;
+      }
+      // A rebuild leaves the old index in its place until the new one is ready.
+      if (action === "rebuild") expect(await states(store)).toContainEqual([name, true]);
+      if (action === "create") await store.indexes.create({ m: 4, efConstruction: 16, targetRecall: false });
+      else await store.indexes.rebuild({ m: 6, efConstruction: 20 });
       expect(await states(store)).toEqual([[name, true]]);
-      await store.indexes.drop(name);
-      expect(await states(store)).toEqual([]);
-      return;
-    }
-    // A rebuild leaves the old index in its place until the new one is ready.
-    if (action === "rebuild") expect(await states(store)).toContainEqual([name, true]);
-    if (action === "create") await store.indexes.create({ m: 48, efConstruction: 600, targetRecall: false });
-    else await store.indexes.rebuild({ m: 6, efConstruction: 20 });
-    expect(await states(store)).toEqual([[name, true]]);
-    expect(await store.indexes.advice()).toEqual([]);
-  }, 120_000);
+      expect(await store.indexes.advice()).toEqual([]);
+    },
+    120_000,
+  );
 });

@@ -100,7 +100,9 @@ describeServer("store.indexes", () => {
     it("refuses another index of the same name instead of taking it for its own", async () => {
       const store = await filled();
       await store.indexes.create({ m: 8, targetRecall: false });
-      expect(await refusal(store.indexes.create({ m: 12 }))).toMatch(/^IndexBuildError: .* is there with m = 8, not 12/);
+      expect(await refusal(store.indexes.create({ m: 12 }))).toMatch(
+        /^IndexBuildError: .* is there with m = 8, not 12/,
+      );
       const name = `${store.tableName}_embedding_hnsw_idx`;
       await store.indexes.drop(name);
       const at = store.computedTableName;
@@ -111,13 +113,17 @@ describeServer("store.indexes", () => {
       await pool.query(`create index "${name}" on ${at} using hnsw (embedding vector_cosine_ops) where id > 'a'`);
       expect(await refusal(store.indexes.create())).toMatch(/its predicate is .*id > 'a'.*, not null/);
       expect(await refusal(store.indexes.create({ type: "hnsw", m: 1 }))).toMatch(/^ConfigurationError: m must be/);
-      expect(await refusal(store.indexes.create({ type: "brin" as never }))).toMatch(/^ConfigurationError: type "brin"/);
+      expect(await refusal(store.indexes.create({ type: "brin" as never }))).toMatch(
+        /^ConfigurationError: type "brin"/,
+      );
     });
 
     it("warns of an index that comes before the data, and refuses IVFFlat there", async () => {
       const store = await open();
       expect((await store.indexes.create()).warnings.join()).toMatch(/the table is empty/);
-      expect(await refusal(store.indexes.create({ type: "ivfflat" }))).toMatch(/^IndexBuildError: .* is empty, and IVFFlat/);
+      expect(await refusal(store.indexes.create({ type: "ivfflat" }))).toMatch(
+        /^IndexBuildError: .* is empty, and IVFFlat/,
+      );
       await store.addDocuments([{ id: "1", pageContent: "a", metadata: {} }]);
       await store.delete({ ids: ["1"] });
       expect(await refusal(store.indexes.create({ type: "ivfflat" }))).toMatch(/is empty/);
@@ -147,7 +153,9 @@ describeServer("store.indexes", () => {
       expect(await store.indexes.create({ type: "btree", key: "i" })).toMatchObject({ name, built: [] });
       await store.indexes.drop(name);
       expect(await store.indexes.create({ type: "btree", key: "i" })).toMatchObject({ name, built: [name] });
-      expect(await refusal(store.indexes.create({ type: "btree", key: "none" }))).toMatch(/has no column.*--promote none/);
+      expect(await refusal(store.indexes.create({ type: "btree", key: "none" }))).toMatch(
+        /has no column.*--promote none/,
+      );
       const gin = await store.indexes.create({ type: "gin" });
       expect(gin.built).toEqual([`${store.tableName}_metadata_gin_idx`]);
       const { rows } = await pool.query(`select indexdef from pg_indexes where indexname = $1`, [gin.name]);
@@ -161,24 +169,24 @@ describeServer("store.indexes", () => {
       const queries = recordQueries(recording);
       const next = vectorSpace({ dimensions: DIMENSIONS })(1);
       const store = await open({ pool: recording });
-      const rows = Array.from({ length: 6_000 }, (_, i) => ({ id: `${i}`, pageContent: "", metadata: {} }));
+      const rows = Array.from({ length: 4_000 }, (_, i) => ({ id: `${i}`, pageContent: "", metadata: {} }));
       await store.addVectors(rows.map(next), rows);
       await pool.query(`analyze ${store.computedTableName}`);
       await store.indexes.create({ type: "ivfflat" });
       const [index] = await vector(store);
-      expect(index).toMatchObject({ type: "ivfflat", parameters: { lists: 6 }, serves: true, staleLists: undefined });
+      expect(index).toMatchObject({ type: "ivfflat", parameters: { lists: 4 }, serves: true, staleLists: undefined });
       const probes = index!.measured!.setting.probes!;
       expect(probes).toBeGreaterThanOrEqual(1);
       queries.length = 0;
       await store.search(Array.from(next()), { k: 5 });
       const settings = queries.findLast(({ text }) => text.includes(":search"))!.settings;
       expect(settings["ivfflat.probes"]).toBe(String(probes));
-      // Ten thousand more rows call for 16 lists.
-      await store.bulkLoad(bulkItems(10_000, DIMENSIONS), { indexes: "keep" });
-      expect(await vector(store)).toMatchObject([{ staleLists: 16 }]);
-      expect((await store.indexes.advice()).join()).toMatch(/6 lists and its rows call for 16.*--lists 16/);
-      await store.indexes.rebuild({ lists: 16 });
-      expect(await vector(store)).toMatchObject([{ parameters: { lists: 16 }, staleLists: undefined, valid: true }]);
+      // Eight thousand more rows call for 12 lists.
+      await store.bulkLoad(bulkItems(8_000, DIMENSIONS), { indexes: "keep" });
+      expect(await vector(store)).toMatchObject([{ staleLists: 12 }]);
+      expect((await store.indexes.advice()).join()).toMatch(/4 lists and its rows call for 12.*--lists 12/);
+      await store.indexes.rebuild({ lists: 12 });
+      expect(await vector(store)).toMatchObject([{ parameters: { lists: 12 }, staleLists: undefined, valid: true }]);
     }, 120_000);
   });
 
@@ -188,7 +196,9 @@ describeServer("store.indexes", () => {
       await store.indexes.create({ targetRecall: false });
       const [before] = await vector(store);
       // What a killed rebuild leaves: an invalid index of that name.
-      await pool.query(`create index "${before!.name}_ccnew" on ${store.computedTableName} using hnsw (embedding vector_cosine_ops)`);
+      await pool.query(
+        `create index "${before!.name}_ccnew" on ${store.computedTableName} using hnsw (embedding vector_cosine_ops)`,
+      );
       await pool.query(`update pg_index set indisvalid = false where indexrelid = $1::regclass`, [
         `${testSchema().schemaName === undefined ? "" : `"${testSchema().schemaName}".`}"${before!.name}_ccnew"`,
       ]);
@@ -197,9 +207,15 @@ describeServer("store.indexes", () => {
       const plan = await store.indexes.planRebuild({ m: 8, efConstruction: 40 });
       expect(plan.steps.map(({ name }) => name)).toEqual(["set-parameters", "reindex"]);
       const seen: string[] = [];
-      const done = await store.indexes.rebuild({ m: 8, efConstruction: 40, onProgress: ({ phase }) => seen.push(phase) });
+      const done = await store.indexes.rebuild({
+        m: 8,
+        efConstruction: 40,
+        onProgress: ({ phase }) => seen.push(phase),
+      });
       expect(done).toEqual({ name: before!.name, rebuilt: [before!.name], cleaned: [`${before!.name}_ccnew`] });
-      expect(await vector(store)).toMatchObject([{ name: before!.name, valid: true, parameters: { m: 8, ef_construction: 40 } }]);
+      expect(await vector(store)).toMatchObject([
+        { name: before!.name, valid: true, parameters: { m: 8, ef_construction: 40 } },
+      ]);
       expect(await refusal(store.indexes.rebuild({ lists: 9 }))).toMatch(/of type hnsw, which has no lists/);
       expect(await refusal(store.indexes.rebuild({ m: 30, efConstruction: 40 }))).toMatch(/at least 2 \* m = 60/);
       expect(await refusal(store.indexes.rebuild({ name: "none" }))).toMatch(/has no index "none"; it has/);
@@ -256,7 +272,9 @@ describeServer("store.indexes", () => {
           [second.name, 7],
         ].toSorted(),
       );
-      expect(await store.indexes.rebuild({ name: first.name, m: 6 })).toMatchObject({ rebuilt: first.built });
+      expect(await store.indexes.rebuild({ name: first.name, m: 6 })).toMatchObject({
+        rebuilt: expect.arrayContaining([...first.built]),
+      });
       expect(await refusal(store.indexes.drop(first.built[0]!))).toMatch(/is a part of/);
       await store.indexes.drop(first.name);
       expect((await vector(store)).map(({ valid }) => valid)).toEqual([true, true, true]);

@@ -8,10 +8,12 @@ import { announce } from "../announce.js";
 import type { CliContext } from "../context.js";
 import { addJsonFlag, addTargetFlags, atLeast } from "../flags.js";
 import { storeArgs } from "../open-store.js";
-import { withTarget, type TargetFlags } from "../target.js";
+import { withTarget, type Target, type TargetFlags } from "../target.js";
 
 export interface IndexFlags extends TargetFlags {
   readonly appRole?: string;
+  /** Of the work, and not of the store that is opened. */
+  readonly tenant?: string;
   readonly json?: boolean;
 }
 
@@ -34,6 +36,13 @@ export function addBuildFlags(command: Command): Command {
     .option("--workers <number>", "parallel workers of the build (default: as the server has it)", atLeast(0));
 }
 
+/** Whether the table keeps tenants apart, which nobody needs to say of one that is there. */
+export async function tenancyOf(context: CliContext, target: Target, flags: IndexFlags): Promise<"rls" | "off"> {
+  const { layout } = resolveOptions(storeArgs(target, flags, context));
+  const { chunks } = await new Database(target.pool).connection((session) => inspectSchema(session, layout));
+  return chunks.rowSecurity ? "rls" : "off";
+}
+
 /** Does `work` with the indexes of the store that the flags name, which must be there. No embedder is needed. */
 export function withIndexes<T>(
   context: CliContext,
@@ -42,10 +51,10 @@ export function withIndexes<T>(
 ): Promise<T> {
   return withTarget(context, flags, "never", async (target) => {
     announce(context, target, undefined, undefined, "all");
-    const args = storeArgs(target, flags, context);
+    const { tenant: _, ...place } = flags;
+    const tenancy = await tenancyOf(context, target, place);
+    const options = resolveOptions({ ...storeArgs(target, place, context), tenancy });
     const database = new Database(target.pool);
-    const { chunks } = await database.connection((session) => inspectSchema(session, resolveOptions(args).layout));
-    const options = resolveOptions({ ...args, tenancy: chunks.rowSecurity ? "rls" : "off" });
     return work(new StoreIndexes(() => openStore(database, options, undefined, { mustExist: true })));
   });
 }

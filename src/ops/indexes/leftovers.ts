@@ -5,7 +5,8 @@ import type { OpenStore } from "../../store/open.js";
 
 /**
  * Drops what interrupted rebuilds have left on the table and its partitions: invalid indexes to whose names Postgres has
- * added `_ccnew` or `_ccold`. They slow every write and serve nobody.
+ * added `_ccnew` or `_ccold`. They slow every write and serve nobody. A rebuild that is still at work is waited for by the lock that
+ * a drop takes; when it has ended well, there is nothing of that name to drop.
  *
  * @returns their names.
  */
@@ -30,9 +31,6 @@ async function findLeftovers(store: OpenStore): Promise<{ schema: string; table:
       where not i.indisvalid and c.relkind = 'i' and c.relname ~ '_cc(new|old)[0-9]*$'
         and (i.indrelid = to_regclass(${table}::text)
           or i.indrelid in (select relid from pg_partition_tree(to_regclass(${table}::text))))
-        and not exists (
-          select from pg_stat_progress_create_index p where p.relid = i.indrelid and p.command like 'REINDEX%'
-        )
       order by c.relname`,
   });
   return rows as unknown as { schema: string; table: string; name: string }[];

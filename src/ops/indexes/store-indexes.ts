@@ -12,6 +12,10 @@ import { dropIndexOf, planDropIndex } from "./drop.js";
 import { listIndexes, type IndexInfo } from "./list.js";
 import type { IndexPlan } from "./plan.js";
 import { planRebuildIndex, rebuildIndex, type RebuildIndexOptions, type RebuiltIndex } from "./rebuild.js";
+import { compareIndexes, type CompareOptions, type VariantReport } from "../tune/compare.js";
+import type { TuneOptions } from "../tune/options.js";
+import { probeRecall, recallHistory, type ProbeOptions, type RecallRecord } from "../tune/probe.js";
+import { tune, type TuneReport } from "../tune/tune.js";
 
 /**
  * The indexes of a store's table, for the role that owns it. Nothing here holds up reads or writes; what builds or drops
@@ -19,9 +23,12 @@ import { planRebuildIndex, rebuildIndex, type RebuildIndexOptions, type RebuiltI
  */
 export class StoreIndexes {
   readonly #open: () => Promise<OpenStore>;
+  readonly #embed: ((text: string) => Promise<number[]>) | undefined;
 
-  constructor(open: () => Promise<OpenStore>) {
+  /** @param embed makes vectors of what `tune` is given as texts. */
+  constructor(open: () => Promise<OpenStore>, embed?: (text: string) => Promise<number[]>) {
     this.#open = open;
+    this.#embed = embed;
   }
 
   /** Every index of the table and its partitions, those of constraints included. */
@@ -75,5 +82,43 @@ export class StoreIndexes {
   /** What {@link drop} would do, with the SQL. No effects. */
   async planDrop(name: string): Promise<IndexPlan> {
     return planDropIndex(await this.#open(), name);
+  }
+
+  /**
+   * Measures recall@k against exact searches, and time, over the settings that searches by the index may have, and stores
+   * the fastest that reaches the target with the index: searches that name no `efSearch` or `probes` use it, in other
+   * processes within a minute. Every third question is kept back and checks the choice. With filters and tenants, how they
+   * are served is measured too. Reads only, apart from that; the exact searches read all rows, some hundred times.
+   *
+   * @throws ConfigurationError when no search would use an index.
+   * @throws TenantIsolationError with tenancy, for a role that does not administer the tenants and names none.
+   */
+  async tune(options: TuneOptions = {}): Promise<TuneReport> {
+    return tune(await this.#open(), options, this.#embed);
+  }
+
+  /**
+   * Builds small HNSW indexes on a sample of the rows, in a temporary table, and says what each costs and reaches: before
+   * paying for a full build with other parameters, half precision or binary quantization. Builds in one process.
+   *
+   * @throws as {@link tune}.
+   */
+  async compare(options: CompareOptions = {}): Promise<VariantReport[]> {
+    return compareIndexes(await this.#open(), options);
+  }
+
+  /**
+   * Measures the recall of the present index with some forty questions, and records it: a second or a few, for a job that
+   * runs every day. `undefined` when no search uses an index.
+   *
+   * @throws as {@link tune}.
+   */
+  async probe(options: ProbeOptions = {}): Promise<RecallRecord | undefined> {
+    return probeRecall(await this.#open(), options);
+  }
+
+  /** What {@link probe} has recorded, the latest first. */
+  async history(options: { readonly index?: string; readonly limit?: number } = {}): Promise<RecallRecord[]> {
+    return recallHistory(await this.#open(), options);
   }
 }

@@ -46,7 +46,9 @@ export function checkTuneOptions(options: TuneOptions): CheckedTuneOptions {
     throw new ConfigurationError(`targetRecall must be above 0 and at most 1, got ${target}.`);
   }
   if (queries !== undefined && queries.length < MIN_GIVEN) {
-    throw new ConfigurationError(`queries has ${queries.length}; give at least ${MIN_GIVEN}, or none to ask with rows.`);
+    throw new ConfigurationError(
+      `queries has ${queries.length}; give at least ${MIN_GIVEN}, or none to ask with rows.`,
+    );
   }
   return {
     maxQueries: integer("maxQueries", options.maxQueries, MIN_GIVEN, 100_000) ?? 400,

@@ -62,7 +62,12 @@ export async function tune(
   const asked = await ask(places, given, checked, options.signal);
   const questions = asked.filter((_, place) => place % HOLD_BACK !== HOLD_BACK - 1);
   const heldBack = asked.filter((_, place) => place % HOLD_BACK === HOLD_BACK - 1);
-  const exact = await measureSearches(sampled(questions, 40), checked.k, async () => ({ kind: "exact" }), options.signal);
+  const exact = await measureSearches(
+    sampled(questions, 40),
+    checked.k,
+    async () => ({ kind: "exact" }),
+    options.signal,
+  );
 
   const measure = async (some: readonly Question[], setting: SearchSetting): Promise<TunePoint> => {
     const plan = (question: Question): Promise<SearchStrategy> => planWith(question, checked.k, setting);
@@ -80,7 +85,17 @@ export async function tune(
   const filters: FilterReport[] = [];
   for (const [place, filter] of checked.filters.entries()) {
     say(`measuring the filter ${JSON.stringify(options.filters![place])}`);
-    filters.push(await measureFilter(places[0]!.store, filter, options.filters![place]!, recommended.setting, questions, checked, options.signal));
+    filters.push(
+      await measureFilter(
+        places[0]!.store,
+        filter,
+        options.filters![place]!,
+        recommended.setting,
+        questions,
+        checked,
+        options.signal,
+      ),
+    );
   }
   const tenants = await measureTenants(all, given, recommended.setting, checked, options.signal, say);
   const note = { setting: recommended.setting, k: checked.k, recall: recommended.recall, queries: recommended.queries };
@@ -127,7 +142,9 @@ async function measurePoints(
     if (setting === undefined) break;
     points.push(await measure(setting));
   }
-  return points.toSorted((a, b) => (a.setting.efSearch ?? a.setting.probes!) - (b.setting.efSearch ?? b.setting.probes!));
+  return points.toSorted(
+    (a, b) => (a.setting.efSearch ?? a.setting.probes!) - (b.setting.efSearch ?? b.setting.probes!),
+  );
 }
 
 /** The fastest setting that reaches the target, and does so for questions that had no part in choosing it. */
@@ -176,7 +193,9 @@ async function apply(open: OpenStore, write: () => Promise<void>): Promise<boole
     return true;
   } catch (error) {
     if (sqlstateOf(error) !== SQLSTATE.insufficientPrivilege) throw error;
-    open.options.logger.warn("langchain-pgvector: this role does not own the index, so the setting was not stored with it.");
+    open.options.logger.warn(
+      "langchain-pgvector: this role does not own the index, so the setting was not stored with it.",
+    );
     return false;
   }
 }
