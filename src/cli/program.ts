@@ -12,6 +12,8 @@ import { addIndexes } from "./indexes/index.js";
 import { addIngest } from "./ingest.js";
 import { addInit } from "./init.js";
 import { addSearch } from "./search.js";
+import { addSize } from "./size.js";
+import { addStats } from "./stats.js";
 import { addTenants } from "./tenants/index.js";
 import { addTune } from "./tune.js";
 
@@ -57,6 +59,8 @@ function createProgram(context: CliContext): Command {
   program.commandsGroup("Operate:");
   addDoctor(program, context);
   addTune(program, context);
+  addStats(program, context);
+  addSize(program, context);
   program.addHelpText("after", "\nEvery verb explains itself: langchain-pgvector <verb> --help");
   return program;
 }

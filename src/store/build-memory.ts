@@ -3,8 +3,9 @@ import type { Session } from "../db/database.js";
 import { quoteQualified } from "../db/identifiers.js";
 import type { StorageType } from "../schema/layout.js";
 
-/** Bytes of the graph for one neighbour of `m`, measured at 956 for `m` 16. */
-const BYTES_PER_M = 60;
+/** Bytes of one element of the graph beside its vector, and for each of its `m` neighbours; 956 measured at `m` 16. */
+const BYTES_PER_ELEMENT = 400;
+const BYTES_PER_M = 35;
 /** For what the memory allocator loses. */
 const HEADROOM = 1.1;
 /** For a smaller table, out-of-line vectors included, starting processes takes longer than they save. */
@@ -26,7 +27,7 @@ export interface BuildResources {
 
 /** Bytes that one vector takes in the graph of an HNSW index while it is built. */
 export function graphBytesPerRow({ dimensions, storageType }: BuiltVectors, m: number): number {
-  return dimensions * (storageType === "vector" ? 4 : 2) + BYTES_PER_M * m;
+  return dimensions * (storageType === "vector" ? 4 : 2) + BYTES_PER_ELEMENT + BYTES_PER_M * m;
 }
 
 /** What a build got, in bytes. */

@@ -42,6 +42,7 @@ declare const documents: Document[];
 // Values of each entry point.
 expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "adopt"
+  | "estimateSize"
   | "fromJsonLines"
   | "lintTenancy"
   | "planAdopt"
@@ -88,8 +89,12 @@ expectTypeOf<keyof typeof chroma>().toEqualTypeOf<
   | "exportChroma"
   | "importChroma"
   | "importJsonl"
+  | "importParquet"
+  | "importTable"
   | "planImportChroma"
   | "planImportJsonl"
+  | "planImportParquet"
+  | "planImportTable"
   | "runChromaServer"
   | "setDefaultConnection"
 >();

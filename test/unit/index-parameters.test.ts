@@ -16,7 +16,7 @@ describe("parameters of an index", () => {
     const GIB = 2 ** 30;
     expect(chooseHnswParameters({ ...vectors, rows: 0 }, 0)).toEqual({ m: 16, efConstruction: 128 });
     expect(chooseHnswParameters({ ...vectors, rows: 100_000 }, GIB)).toEqual({ m: 16, efConstruction: 128 });
-    // 7,104 bytes a row with m 16, 6,864 with m 12.
+    // 7,104 bytes a row with m 16, 6,964 with m 12.
     expect(chooseHnswParameters({ ...vectors, rows: 100_000 }, 700_000_000)).toEqual({ m: 12, efConstruction: 128 });
     expect(chooseHnswParameters({ ...vectors, rows: 100_000 }, 600_000_000)).toEqual({ m: 16, efConstruction: 128 });
     expect(chooseHnswParameters({ ...vectors, rows: 1_000_000 }, 16 * GIB)).toEqual({ m: 24, efConstruction: 192 });
