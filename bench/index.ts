@@ -6,6 +6,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmar
   hybrid: () => import("./hybrid.js"),
   retrieval: () => import("./retrieval.js"),
   ingest: () => import("./ingest.js"),
+  indexes: () => import("./indexes.js"),
   search: () => import("./search.js"),
   tenancy: () => import("./tenancy.js"),
   chroma: () => import("./chroma.js"),
