@@ -21,8 +21,8 @@ export async function run({ quick, rows, dimensions }: BenchOptions): Promise<Be
   // Postgres's own default, which the builds are about.
   const database = await openBenchDatabase({ maintenance_work_mem: "64MB", shared_buffers: "1GB" });
   try {
-    const size = { rows: rows ?? (quick ? 12_000 : 30_000), dimensions: dimensions ?? 1_536 };
-    const builds = await compareBuilds(database, size, quick ? 1 : 2);
+    const size = { rows: rows ?? (quick ? 12_000 : 20_000), dimensions: dimensions ?? 1_536 };
+    const builds = await compareBuilds(database, size);
     table(
       `HNSW, m 16, ef_construction 128, of ${size.rows.toLocaleString("en")} rows at ${size.dimensions} dimensions`,
       builds.rows,
@@ -44,6 +44,7 @@ export async function run({ quick, rows, dimensions }: BenchOptions): Promise<Be
       );
     } else {
       table(`Settings on 35,200 real vectors of 192 dimensions, target ${tuned.target}`, tuned.rows);
+      table("Indexes of a sample of 10,000 of them, one process", tuned.compared);
       bars.push(
         atLeast(
           `recall@10 of ${tuned.heldBack} held-back queries, target ${tuned.target}`,

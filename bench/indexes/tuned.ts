@@ -42,8 +42,20 @@ export async function tuneRealVectors(database: ServerTestDatabase, target = 0.9
     const hits = await other.search(Array.from(vector), { k: K });
     found += hits.filter(({ distance }) => 1 - distance! >= limit - 1e-6).length;
   }
+  progress("comparing indexes on a sample");
+  const compared = await store.indexes.compare({ rows: 10_000, targetRecall: target });
   const { points, recommended } = report;
   return {
+    compared: compared.map(({ storage, m, efConstruction, buildSeconds, bytes, efSearch, recall, p50Ms }) => ({
+      storage,
+      m,
+      ef_construction: efConstruction,
+      "build s": buildSeconds,
+      MiB: bytes / 2 ** 20,
+      "efSearch for the target": efSearch,
+      recall: recall.toFixed(4),
+      "p50 ms": p50Ms,
+    })),
     target,
     heldBack: heldBack.length,
     recall: found / (K * heldBack.length),

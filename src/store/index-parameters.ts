@@ -5,7 +5,7 @@ export interface HnswParameters {
   readonly efConstruction: number;
 }
 
-/** Where nothing speaks for others; see docs/decisions/0015-index-parameters.md for what was measured. */
+/** Where nothing speaks for others; see docs/decisions/0020-index-parameters.md for what was measured. */
 const DEFAULT: HnswParameters = { m: 16, efConstruction: 128 };
 /** A leaner graph, whose build is worth more than its recall costs when only it fits the memory. */
 const LEAN_M = 12;

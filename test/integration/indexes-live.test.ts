@@ -116,7 +116,7 @@ describeServer("indexes of a table in use", () => {
     };
   }
 
-  const slow = { m: 48, efConstruction: 600, targetRecall: false };
+  const slow = { m: 48, efConstruction: 600, targetRecall: false } as const;
   it.each<[string, RegExp, boolean]>([
     ["create", /^waiting for writers before build/, true],
     ["create", /^building index: loading/, false],
@@ -142,7 +142,7 @@ describeServer("indexes of a table in use", () => {
       }
       // A rebuild leaves the old index in its place until the new one is ready.
       if (action === "rebuild") expect(await states(store)).toContainEqual([name, true]);
-      if (action === "create") await store.indexes.create({ m: 4, efConstruction: 16, targetRecall: false });
+      if (action === "create") await store.indexes.create(slow);
       else await store.indexes.rebuild({ m: 6, efConstruction: 20 });
       expect(await states(store)).toEqual([[name, true]]);
       expect(await store.indexes.advice()).toEqual([]);

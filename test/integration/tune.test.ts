@@ -82,7 +82,18 @@ describeServer("tune", () => {
   it("stores what it recommends with the index, and probes it with a history", async () => {
     const { recommended, index } = await json<TuneReport>("tune", "--target-recall", "0.9", "--max-queries", "60");
     expect(await measured()).toMatchObject({ setting: recommended.setting, k: 10 });
-    const svg = await run("tune", "--plan", "--max-queries", "30", "--tenant", "large", "--svg", "c.svg", "--html", "c.html");
+    const svg = await run(
+      "tune",
+      "--plan",
+      "--max-queries",
+      "30",
+      "--tenant",
+      "large",
+      "--svg",
+      "c.svg",
+      "--html",
+      "c.html",
+    );
     expect(svg).toMatchObject({ code: 0 });
     expect(svg.out).toMatch(/recall@10 from .*target 0\.99.*\n(efSearch \d+ .*\n)+exact: p50/);
     expect(svg.out).toContain("nothing was stored");

@@ -42,9 +42,12 @@ declare const documents: Document[];
 // Values of each entry point.
 expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "adopt"
+  | "drawCurve"
   | "estimateSize"
   | "fromJsonLines"
   | "lintTenancy"
+  | "plotHtml"
+  | "plotSvg"
   | "planAdopt"
   | "runLeakSuite"
   | "toJsonLine"

@@ -110,6 +110,9 @@ interface IndexRow {
   blocksTotal: number | null;
 }
 
+/** Larger than this an index has entries, whatever the server last counted. */
+const EMPTY_BYTES = 16_384;
+
 function toInfo(store: OpenStore, row: IndexRow): IndexInfo {
   const parameters = Object.fromEntries(
     (row.options ?? [])
@@ -134,7 +137,7 @@ function toInfo(store: OpenStore, row: IndexRow): IndexInfo {
     valid: row.valid,
     leftover: !row.valid && LEFTOVER.test(row.name),
     bytes: row.bytes,
-    rows: row.valid && row.rows >= 0 ? row.rows : undefined,
+    rows: row.valid && (row.rows > 0 || row.bytes <= EMPTY_BYTES) ? Math.max(0, row.rows) : undefined,
     scans: row.scans,
     tuplesRead: row.read,
     tuplesFetched: row.fetched,
