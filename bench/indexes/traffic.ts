@@ -35,10 +35,10 @@ export async function measureTraffic(
   const failures: unknown[] = [];
   let withoutIndex = 0;
   let wanted = false;
-  let done = false;
+  const state = { done: false };
   let now: Stalls = { reads: 0, writes: 0, longestReadMs: 0, longestWriteMs: 0 };
   const client = async (work: (turn: number) => Promise<void>): Promise<void> => {
-    for (let turn = 0; !done; turn += 1) await work(turn).catch((error: unknown) => void failures.push(error));
+    for (let turn = 0; !state.done; turn += 1) await work(turn).catch((error: unknown) => void failures.push(error));
   };
   const write = (number: number): Promise<void> => {
     const next = space(10 + number);
@@ -85,7 +85,7 @@ export async function measureTraffic(
     wanted = false;
     await step("drop", () => store.indexes.drop(name));
   } finally {
-    done = true;
+    state.done = true;
     await Promise.all(clients);
   }
   if (failures.length > 0) progress(`a failure: ${String(failures[0])}`);

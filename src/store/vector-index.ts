@@ -178,10 +178,13 @@ export async function buildIndex(
 }
 
 function tooLittle(name: string, { needed, granted }: { needed: number; granted: number }): string {
-  const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20).toLocaleString("en")} MB`;
   return (
     `langchain-pgvector: the graph of ${name} is estimated at ${megabytes(needed)} and its build gets ${megabytes(granted)}, ` +
     "so that a part of it goes to disk, which takes several times as long. Raise shared_buffers, or say `memory` where the " +
     "machine has it to spare."
   );
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.ceil(bytes / 2 ** 20).toLocaleString("en")} MB`;
 }

@@ -28,15 +28,14 @@ export async function watchBuild<T>(
   const { rows } = await session.execute({ name: "backend-pid", sql: sql`select pg_backend_pid() as pid` });
   const pid = rows[0]!["pid"] as number;
   const ended = new AbortController();
+  const report = async (): Promise<void> => {
+    // A question without an answer costs nobody an index.
+    const progress = await askProgress(database, pid, index, ended.signal).catch(() => undefined);
+    if (progress !== undefined && !ended.signal.aborted) onProgress(progress);
+  };
   let asking: Promise<void> | undefined;
   const timer = setInterval(() => {
-    asking ??= askProgress(database, pid, index, ended.signal)
-      .then((progress) => {
-        if (progress !== undefined && !ended.signal.aborted) onProgress(progress);
-      })
-      // A question without an answer costs nobody an index.
-      .catch(() => undefined)
-      .finally(() => (asking = undefined));
+    asking ??= report().finally(() => (asking = undefined));
   }, POLL_MS);
   try {
     return await build();

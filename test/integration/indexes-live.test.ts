@@ -35,12 +35,12 @@ describeServer("indexes of a table in use", () => {
   it("are built, rebuilt and dropped while four write and four read, none of whom fails or waits for it", async () => {
     const store = await filled(3_000);
     const name = `${store.tableName}_embedding_hnsw_idx`;
-    let done = false;
+    const state = { done: false };
     let wanted = false;
     const failures: unknown[] = [];
     const counts = { writes: 0, reads: 0, withoutIndex: 0 };
     const repeat = async (work: (turn: number) => Promise<void>): Promise<void> => {
-      for (let turn = 0; !done; turn += 1) await work(turn).catch((error: unknown) => void failures.push(error));
+      for (let turn = 0; !state.done; turn += 1) await work(turn).catch((error: unknown) => void failures.push(error));
     };
     const write = (writer: number): Promise<void> =>
       repeat(async (turn) => {
@@ -73,7 +73,7 @@ describeServer("indexes of a table in use", () => {
       await store.indexes.drop(name);
       await store.indexes.create({ type: "ivfflat", targetRecall: false });
     } finally {
-      done = true;
+      state.done = true;
       await Promise.all(traffic);
     }
     expect(failures).toEqual([]);

@@ -21,7 +21,6 @@ const HEADS = ["name", "type", "parameters", "metric", "MiB", "rows", "scans", "
 
 function toRow(index: IndexInfo): string[] {
   const parameters = Object.entries(index.parameters).map(([name, value]) => `${name}=${value}`);
-  const number = (value: number | undefined): string => (value === undefined ? "-" : value.toLocaleString("en"));
   return [
     index.name,
     index.type,
@@ -34,6 +33,10 @@ function toRow(index: IndexInfo): string[] {
     number(index.tuplesFetched),
     stateOf(index),
   ];
+}
+
+function number(value: number | undefined): string {
+  return value === undefined ? "-" : value.toLocaleString("en");
 }
 
 function stateOf({ valid, building, measured, tenantId, leftover, staleLists }: IndexInfo): string {

@@ -16,7 +16,6 @@ export function plotSvg(report: TuneReport): string {
   const y = (value: number): number =>
     HEIGHT - MARGIN.bottom - ((value - minY) / (1 - minY)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
   const [right, bottom] = [WIDTH - MARGIN.right, HEIGHT - MARGIN.bottom];
-  const at = (px: number, py: number): string => `${px.toFixed(1)},${py.toFixed(1)}`;
   const dots = points.map((point) => {
     const chosen = sameSetting(point, report.recommended);
     const [px, py] = [x(point.p50Ms), y(point.recall)];
@@ -53,11 +52,6 @@ export function plotHtml(report: TuneReport): string {
   const { points, recommended, filters, tenants, exact, k } = report;
   const cells = (values: readonly (string | number)[], tag = "td"): string =>
     `<tr>${values.map((value) => `<${tag}>${escapeXml(String(value))}</${tag}>`).join("")}</tr>`;
-  const figures = (measured: { recall: number; p50Ms: number; p95Ms: number }): string[] => [
-    measured.recall.toFixed(4),
-    measured.p50Ms.toFixed(2),
-    measured.p95Ms.toFixed(2),
-  ];
   const heads = [`recall@${k}`, "p50 ms", "p95 ms"];
   const table = (title: string, first: readonly string[], rows: readonly (readonly string[])[]): string =>
     rows.length === 0
@@ -90,4 +84,12 @@ export function plotHtml(report: TuneReport): string {
 
 function escapeXml(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+}
+
+function at(x: number, y: number): string {
+  return `${x.toFixed(1)},${y.toFixed(1)}`;
+}
+
+function figures({ recall, p50Ms, p95Ms }: { recall: number; p50Ms: number; p95Ms: number }): string[] {
+  return [recall.toFixed(4), p50Ms.toFixed(2), p95Ms.toFixed(2)];
 }

@@ -11,7 +11,7 @@ import { measureFilter, type FilterReport } from "./filters.js";
 import { measureSearches, type Measured } from "./measure.js";
 import { checkTuneOptions, toVectors, type CheckedTuneOptions, type TuneOptions } from "./options.js";
 import { findPlaces, findTuned, type TunePlace } from "./places.js";
-import { between, candidates, TOLERANCE, type TunePoint } from "./recommend.js";
+import { between, candidates, effort, TOLERANCE, type TunePoint } from "./recommend.js";
 import { measureTenants, type TenantReport } from "./tenants.js";
 
 /** What tuning has found. */
@@ -142,9 +142,7 @@ async function measurePoints(
     if (setting === undefined) break;
     points.push(await measure(setting));
   }
-  return points.toSorted(
-    (a, b) => (a.setting.efSearch ?? a.setting.probes!) - (b.setting.efSearch ?? b.setting.probes!),
-  );
+  return points.toSorted((a, b) => effort(a.setting) - effort(b.setting));
 }
 
 /** The fastest setting that reaches the target, and does so for questions that had no part in choosing it. */
