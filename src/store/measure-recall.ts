@@ -2,7 +2,7 @@ import { quoteLiteral, quoteQualified } from "../db/identifiers.js";
 import { applySteps } from "../schema/apply.js";
 import { formatIndexNote, formatSetting, type IndexNote, type SearchSetting } from "./index-note.js";
 import { scopeTo, type OpenStore } from "./open.js";
-import { findIndexOf, planSearch, vectorIndexes } from "./plan-search.js";
+import { findIndexOf, planSearch, presentIndexes } from "./plan-search.js";
 import {
   askExactly,
   largestTenants,
@@ -48,7 +48,7 @@ export async function noteRecall(
   tenant?: string,
 ): Promise<void> {
   try {
-    const index = (await vectorIndexes(store)).find((found) => found.name === name);
+    const index = (await presentIndexes(store)).find((found) => found.name === name);
     // An index by another metric than the store's serves none of its searches.
     if (index === undefined) return;
     const note = await measureIndex(store, index, target, tenant ?? tenantOfPredicate(index.predicate));

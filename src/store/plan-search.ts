@@ -49,6 +49,12 @@ export function vectorIndexes(store: OpenStore): Promise<VectorIndex[]> {
   return store.memory.indexes(store.options.metric, () => findVectorIndexes(store));
 }
 
+/** The same as they are now; a replica may not know of one that has just been built. */
+export function presentIndexes(store: OpenStore): Promise<VectorIndex[]> {
+  store.memory.forgetIndexes();
+  return store.memory.indexes(store.options.metric, () => findVectorIndexes(store, "primary"));
+}
+
 function shareOf(store: ScopedStore, filter: FilterNode): Promise<number> {
   const { text, values } = compileFilter(filter, store.columns);
   const key = createHash("sha256")

@@ -6,16 +6,16 @@ import { operatorClassName } from "./metric.js";
 import { scope, type OpenStore, type ScopedStore } from "./open.js";
 import type { TenantFacts, VectorIndex } from "./search-memory.js";
 
-/** Reads the catalogue; takes no lock that could hold anyone up. */
-export async function findVectorIndexes(store: OpenStore): Promise<VectorIndex[]> {
+/** Reads the catalogue, of a replica too unless it says otherwise; takes no lock that could hold anyone up. */
+export async function findVectorIndexes(store: OpenStore, from: "any" | "primary" = "any"): Promise<VectorIndex[]> {
   const { options, model } = store;
   const table = quoteQualified(store.schema, options.layout.table);
-  const { rows } = await store.database.execute({
+  const statement = {
     name: "find-vector-indexes",
     sql: sql`
       select i.indrelid::int8::float8 as relation, n.nspname::text as schema, c.relname::text as name,
-        a.amname::text as method,
-        (select substr(option, 7)::int4 from unnest(c.reloptions) as option where option like 'lists=%') as lists, pg_get_expr(i.indpred, i.indrelid) as predicate,
+        a.amname::text as method, pg_get_expr(i.indpred, i.indrelid) as predicate,
+        (select substr(option, 7)::int4 from unnest(c.reloptions) as option where option like 'lists=%') as lists,
         pg_relation_size(i.indexrelid)::float8 as bytes, current_setting('block_size')::float8 as page,
         obj_description(i.indexrelid, 'pg_class') as note
       from pg_index i
@@ -28,7 +28,8 @@ export async function findVectorIndexes(store: OpenStore): Promise<VectorIndex[]
       where i.indisvalid
         and (i.indrelid = to_regclass(${table}::text)
           or i.indrelid in (select relid from pg_partition_tree(to_regclass(${table}::text))))`,
-  });
+  };
+  const { rows } = await store.database.execute(statement, from === "any" ? { replica: "any" } : {});
   return (rows as unknown as IndexRow[]).map(({ bytes, page, note, lists, ...index }) => {
     const setting = parseIndexNote(note)?.setting;
     return {
@@ -104,7 +105,7 @@ export async function sampleShare(store: ScopedStore, filter: FilterNode): Promi
 }
 
 async function first(store: ScopedStore, name: string, statement: Sql): Promise<Record<string, unknown>> {
-  const { rows } = await store.database.execute({ name, sql: statement }, { settings: store.settings });
+  const { rows } = await store.database.execute({ name, sql: statement }, { settings: store.settings, replica: "any" });
   return rows[0]!;
 }
 
