@@ -8,6 +8,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmar
   retrieval: () => import("./retrieval.js"),
   "lexical-layouts": () => import("./lexical-layouts.js"),
   ingest: () => import("./ingest.js"),
+  indexes: () => import("./indexes.js"),
   search: () => import("./search.js"),
   tenancy: () => import("./tenancy.js"),
   answers: () => import("./answers.js"),

@@ -84,6 +84,25 @@ export type { NeighbourOptions, PlacedChunk } from "./store/neighbours.js";
 export type { PostProcessContext, PostProcessor } from "./store/post-process/post-process.js";
 export type { Reranker } from "./store/post-process/rerank.js";
 export type { HnswConfig } from "./store/hnsw.js";
+export type { IndexNote, SearchSetting } from "./store/index-note.js";
+export type { IvfflatConfig } from "./store/ivfflat.js";
+export type { VectorIndexOptions } from "./store/vector-index.js";
+export type { IndexProgress } from "./store/watch-build.js";
+export type { CreatedIndex, CreateIndexOptions, KeyIndexConfig } from "./ops/indexes/create.js";
+export type { IndexInfo } from "./ops/indexes/list.js";
+export type { IndexPlan } from "./ops/indexes/plan.js";
+export type { RebuildIndexOptions, RebuiltIndex } from "./ops/indexes/rebuild.js";
+export type { StoreIndexes } from "./ops/indexes/store-indexes.js";
+export type { CompareOptions, IndexVariant, VariantReport } from "./ops/tune/compare.js";
+export { drawCurve } from "./ops/tune/curve.js";
+export type { FilterReport, FilterWay } from "./ops/tune/filters.js";
+export type { Measured } from "./ops/tune/measure.js";
+export type { TuneOptions } from "./ops/tune/options.js";
+export { plotHtml, plotSvg } from "./ops/tune/plot.js";
+export type { ProbeOptions, RecallRecord } from "./ops/tune/probe.js";
+export type { TunePoint } from "./ops/tune/recommend.js";
+export type { TenantReport } from "./ops/tune/tenants.js";
+export type { TuneReport } from "./ops/tune/tune.js";
 export type { Logger } from "./store/logger.js";
 export {
   BudgetExceededError,

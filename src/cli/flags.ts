@@ -123,6 +123,13 @@ export function atLeast(least: number): (text: string) => number {
   };
 }
 
+/** Parses a share above 0 and up to 1. */
+export function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value > 0 && value <= 1) return value;
+  throw new InvalidArgumentError("Give a number above 0 and at most 1, such as 0.99.");
+}
+
 /** The spec of an embedder or chat model with the patience that the flags ask for. */
 export function withPatience<S extends object>(spec: S, { timeout, retries }: PatienceFlags): S {
   return {

@@ -11,12 +11,14 @@ import { addExplain } from "./explain.js";
 import { explainError } from "./explain-error.js";
 import { addExport } from "./export.js";
 import { addImport } from "./import/index.js";
+import { addIndexes } from "./indexes/index.js";
 import { addIngest } from "./ingest.js";
 import { addInit } from "./init.js";
 import { addSearch } from "./search.js";
 import { addSize } from "./size.js";
 import { addStats } from "./stats.js";
 import { addTenants } from "./tenants/index.js";
+import { addTune } from "./tune.js";
 
 /**
  * Runs one verb.
@@ -57,9 +59,11 @@ function createProgram(context: CliContext): Command {
   addImport(program, context);
   addExport(program, context);
   addTenants(program, context);
+  addIndexes(program, context);
   program.commandsGroup("Operate:");
   addDoctor(program, context);
   addExplain(program, context);
+  addTune(program, context);
   addStats(program, context);
   addSize(program, context);
   program.commandsGroup("Measure:");

@@ -8,6 +8,8 @@ export const REVISIONS_TABLE = "langchain_pgvector_revisions";
 export const MODELS_TABLE = "langchain_pgvector_models";
 /** What was changed for the time of a bulk load and has to be restored after it. */
 export const MAINTENANCE_TABLE = "langchain_pgvector_maintenance";
+/** What recall probes have found, for indexes as a whole: it says nothing about any tenant. */
+export const RECALL_TABLE = "langchain_pgvector_recall";
 export const TENANTS_TABLE = "langchain_pgvector_tenants";
 
 /** Columns that every table of chunks has under these names; the others are chosen in `columns`. */
@@ -125,6 +127,7 @@ export function migrationNames(schema: string, layout: Layout): Record<string, s
     models: quoteQualified(schema, MODELS_TABLE),
     tenants: quoteQualified(schema, TENANTS_TABLE),
     maintenance: quoteQualified(schema, MAINTENANCE_TABLE),
+    recall: quoteQualified(schema, RECALL_TABLE),
     loads: quoteQualified(schema, loadsTable(layout)),
     sources: quoteQualified(schema, sources),
     vectorCache: quoteQualified(schema, vectorCache),

@@ -11,6 +11,7 @@ import { Database } from "../db/database.js";
 import { quoteQualified } from "../db/identifiers.js";
 import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
 import { ConfigurationError, IngestError } from "../errors.js";
+import { StoreIndexes } from "../ops/indexes/store-indexes.js";
 import { addRows, checkVectorCount } from "./add-rows.js";
 import { baseArgs } from "./base-args.js";
 import { BasePGVectorStore } from "./base-class.js";
@@ -30,7 +31,7 @@ import { checkExpiry, expireStore, type ExpireOptions } from "./expire.js";
 import { combineFilters, parseDocumentFilter, parseFilter } from "./filter/index.js";
 import { getByIds, planGet, type GetParams, type StoredChunk } from "./get.js";
 import type { Metric } from "../schema/layout.js";
-import { createHnswIndex, type HnswConfig } from "./hnsw.js";
+import type { HnswConfig } from "./hnsw.js";
 import { checkMetric, operatorText } from "./metric.js";
 import { checkDimensions, openStore, scopeTo, type OpenStore, type ScopedStore } from "./open.js";
 import { planNeighbours, type NeighbourOptions, type PlacedChunk } from "./neighbours.js";
@@ -172,6 +173,14 @@ export class PostgresVectorStore extends BasePGVectorStore {
       throw new ConfigurationError('Tenancy is off, so there are no tenants; set tenancy: "rls".');
     }
     return new TenantAdmin(() => this.#open());
+  }
+
+  /** The indexes of this store's table: listing, building, rebuilding, dropping, measuring. */
+  get indexes(): StoreIndexes {
+    return new StoreIndexes(
+      () => this.#open(),
+      (text) => this.embeddings.embedQuery(text),
+    );
   }
 
   /** The lexical index of this store: its state, its compaction, and its building for rows that were there before. */
@@ -396,7 +405,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** Builds an HNSW index without blocking reads or writes. @throws IndexBuildError when it fails. */
   override async createHnswIndex(config: HnswConfig = {}): Promise<void> {
-    await createHnswIndex(await this.#open(), config);
+    await this.indexes.create(config);
   }
 
   /** The uuid of the store's collection, made when it is not there. */

@@ -107,7 +107,7 @@ async function runVectorStatement<T>(
   { statement, read, long = false }: VectorStatement<T>,
   started: number,
 ): Promise<{ readonly result: T; readonly met: number }> {
-  const scan = { probes: search.probes, iterative: hasIterativeScan(store.server.vector.version) };
+  const scan = { iterative: hasIterativeScan(store.server.vector.version) };
   const elapsed = Math.floor(performance.now() - started);
   const timeoutMs = search.timeoutMs === undefined ? undefined : Math.max(1, search.timeoutMs - elapsed);
   const settings = { ...store.settings, ...strategySettings(strategy, scan) };

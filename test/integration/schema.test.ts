@@ -365,6 +365,7 @@ describeServer("the schema of a store", () => {
       langchain_pgvector_maintenance: kind text not null
       langchain_pgvector_maintenance: name text not null
       langchain_pgvector_maintenance: definition text not null
+      langchain_pgvector_maintenance: note text
       langchain_pgvector_maintenance: touched_at timestamp with time zone not null default now()
       langchain_pgvector_maintenance: CHECK ((kind = ANY (ARRAY['index'::text, 'autovacuum'::text])))
       langchain_pgvector_maintenance: PRIMARY KEY (store, kind, name)
@@ -386,6 +387,17 @@ describeServer("the schema of a store", () => {
       langchain_pgvector_models: PRIMARY KEY (store, version)
       langchain_pgvector_models: CREATE UNIQUE INDEX langchain_pgvector_models_active ON public.langchain_pgvector_models USING btree (store) WHERE (state = 'active'::text)
       langchain_pgvector_models: CREATE UNIQUE INDEX langchain_pgvector_models_pkey ON public.langchain_pgvector_models USING btree (store, version)
+      langchain_pgvector_recall: store text not null
+      langchain_pgvector_recall: index_name text not null
+      langchain_pgvector_recall: measured_at timestamp with time zone not null default clock_timestamp()
+      langchain_pgvector_recall: setting text not null
+      langchain_pgvector_recall: k integer not null
+      langchain_pgvector_recall: queries integer not null
+      langchain_pgvector_recall: recall double precision not null
+      langchain_pgvector_recall: milliseconds double precision not null
+      langchain_pgvector_recall: entries bigint not null
+      langchain_pgvector_recall: PRIMARY KEY (store, index_name, measured_at)
+      langchain_pgvector_recall: CREATE UNIQUE INDEX langchain_pgvector_recall_pkey ON public.langchain_pgvector_recall USING btree (store, index_name, measured_at)
       langchain_pgvector_revisions: relation text not null
       langchain_pgvector_revisions: revision integer not null
       langchain_pgvector_revisions: breaking boolean not null

@@ -179,7 +179,19 @@ const CASES: Record<string, Case> = {
   // Another tenant is what it is for; whom a view is made for is the application's to decide.
   forTenant: { tenantless: true, attack: async (store) => store.forTenant("c").get() },
   // Work on the schema, which has no rows.
-  createHnswIndex: { tenantless: true, attack: (store) => store.createHnswIndex() },
+  createHnswIndex: {
+    tenantless: true,
+    attack: (store) =>
+      each(
+        store.createHnswIndex(),
+        store.indexes.list(),
+        store.indexes.advice(),
+        store.indexes.planRebuild(),
+        store.indexes.tune({ tenantId: "b" }),
+        store.indexes.probe({ tenantId: "b" }),
+        store.indexes.history(),
+      ),
+  },
   ensureTableInDatabase: { tenantless: true, attack: (store) => store.ensureTableInDatabase() },
   ensureCollectionTableInDatabase: { tenantless: true, attack: (store) => store.ensureCollectionTableInDatabase() },
   _initializeClient: { tenantless: true, attack: (store) => hidden(store, "_initializeClient") },

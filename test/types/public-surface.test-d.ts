@@ -43,6 +43,7 @@ declare const documents: Document[];
 // Values of each entry point.
 expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "adopt"
+  | "drawCurve"
   | "estimateSize"
   | "evaluateRetrieval"
   | "fitFusionWeights"
@@ -50,6 +51,8 @@ expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "applyFixes"
   | "diagnose"
   | "lintTenancy"
+  | "plotHtml"
+  | "plotSvg"
   | "planAdopt"
   | "readLabelledSet"
   | "runLeakSuite"
