@@ -100,10 +100,7 @@ async function makeRole(context: CliContext, target: Target, flags: BackupFlags,
   const sql = steps.map((step) => step.sql).join("");
   if (flags.json) context.out(JSON.stringify({ applied: flags.plan !== true, role, steps }));
   else if (flags.plan) context.out(sql.trimEnd());
-  else
-    context.out(
-      `The role ${role} may back up ${count(steps.length, "step")} later. Set its password with psql: \\password ${role}`,
-    );
+  else context.out(`The role ${role} may back up. If it has no password yet, set one in psql: \\password ${role}`);
 }
 
 async function oneTenant(context: CliContext, folder: string, flags: BackupFlags, tenant: string): Promise<void> {
@@ -143,7 +140,7 @@ function backupText(folder: string, manifest: DatabaseManifest): string {
   const rows = manifest.relations.reduce((sum, { content }) => sum + (content?.rows ?? 0), 0);
   return [
     `wrote ${bytes(size)} into ${folder} in ${manifest.seconds.toFixed(1)} s`,
-    `${count(manifest.relations.length, "table")}, ${count(rows, "row")}, ${count(manifest.catalog.policies.length, "policies").replace(/s$/, "")}, ` +
+    `${count(manifest.relations.length, "table")}, ${count(rows, "row")}, ${manifest.catalog.policies.length} policies, ` +
       `roles ${manifest.roles.map(({ name }) => name).join(", ")}`,
     ...(manifest.withoutEmbeddings ? reembedText(manifest.models) : []),
   ].join("\n");

@@ -40,7 +40,8 @@ export async function planBackupRole(database: Database, options: BackupRoleOpti
           array(
             select distinct quote_ident(n.nspname) from pg_namespace n
             where n.nspname = ${schema}::text or n.oid = (select extnamespace from pg_extension where extname = 'vector')) as schemas,
-          quote_ident(current_database()) as database`,
+          quote_ident(current_database()) as database,
+          has_database_privilege('public', current_database(), 'connect') as connects`,
     });
     const facts = rows[0] as {
       role: { powers: boolean; memberOf: string[] } | null;
@@ -48,6 +49,7 @@ export async function planBackupRole(database: Database, options: BackupRoleOpti
       named: string[];
       schemas: string[];
       database: string;
+      connects: boolean;
     };
     if (facts.role !== null && (facts.role.powers || facts.role.memberOf.length > 0)) {
       const more = facts.role.powers ? "has powers of its own" : `can become ${facts.role.memberOf.join(", ")}`;
@@ -70,6 +72,7 @@ export async function planBackupRole(database: Database, options: BackupRoleOpti
       {
         name: "backup-role/rights",
         sql:
+          (facts.connects ? "" : `grant connect on database ${facts.database} to ${role};\n`) +
           `grant usage on schema ${facts.schemas.join(", ")} to ${role};\n` +
           `grant select on ${tables} to ${role};\n` +
           (sequences === "" ? "" : `grant select on sequence ${sequences} to ${role};\n`),
@@ -97,5 +100,29 @@ export async function createBackupRole(database: Database, options: BackupRoleOp
       { cause: error },
     );
   }
+  await checkEntry(database, options);
   return steps;
+}
+
+/** A grant by a role that may not grant is no error but a notice. @throws TenantIsolationError naming what is left to grant. */
+async function checkEntry(database: Database, { role, schema }: BackupRoleOptions): Promise<void> {
+  const missing = await database.connection(async (session) => {
+    const found = await findSchema(session, schema);
+    const { rows } = await session.execute({
+      name: "backup-role-entry",
+      sql: sql`
+        select format('grant connect on database %I to %I;', current_database(), ${role}::text) as cure
+        where not has_database_privilege(${role}::text, current_database(), 'connect')
+        union all
+        select format('grant usage on schema %I to %I;', n.nspname, ${role}::text) from pg_namespace n
+        where (n.nspname = ${found}::text or n.oid = (select extnamespace from pg_extension where extname = 'vector'))
+          and not has_schema_privilege(${role}::text, n.oid, 'usage')`,
+    });
+    return rows.map((row) => row["cure"] as string);
+  });
+  if (missing.length === 0) return;
+  throw new TenantIsolationError(
+    `The backup role ${JSON.stringify(role)} is there with its policies and may not come in yet, as this role may not let it. ` +
+      `Let the owner of the database run: ${missing.join(" ")}`,
+  );
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { raw } from "sql-template-tag";
 import type { Database, Session } from "../../db/database.js";
 import { quoteQualified } from "../../db/identifiers.js";
+import { MODELS_TABLE, REVISIONS_TABLE } from "../../schema/layout.js";
 import { libraryVersion } from "./library-version.js";
 import { readCatalog } from "./catalog.js";
 import { checksumOf, textSettings, type RowsChecksum } from "./checksum.js";
@@ -96,9 +97,8 @@ class Backup {
     const { schemaOnly = false, withoutEmbeddings = false, format = "custom" } = options;
     const schema = await findSchema(session, options.schema);
     const objects = await readStoredObjects(session, schema);
-    const bound = schemaOnly
-      ? objects.relations.some((one) => one.bound)
-      : await checkComplete(session, objects.relations);
+    const relations = schemaOnly ? objects.relations.filter(isRegistry) : objects.relations;
+    const bound = await checkComplete(session, relations);
     const catalog = await readCatalog(session, objects);
     const roles = await readRoles(session, objects);
     await session.execute({ name: "backup-settings", sql: raw(textSettings(bound)) });
@@ -111,7 +111,7 @@ class Backup {
       throw error;
     };
     const [read, , rowFiles] = await Promise.all([
-      schemaOnly ? this.#modelsOnly(objects) : this.#read(objects, server.vector.schema, signal).catch(give),
+      this.#read(schema, relations, server.vector.schema, signal).catch(give),
       this.#dump(objects, bound, signal).catch(give),
       withoutEmbeddings ? this.#rowsApart(objects.relations, signal).catch(give) : [],
     ]);
@@ -145,19 +145,14 @@ class Backup {
     };
   }
 
-  async #modelsOnly({ schema, relations }: StoredObjects) {
-    const models = await readModels(this.session, schema, relations, false);
-    return { contents: new Map<string, RowsChecksum>(), models, searches: [] };
-  }
-
-  async #read({ schema, relations }: StoredObjects, vectorSchema: string, signal: AbortSignal) {
+  async #read(schema: string, relations: readonly BackupRelation[], vectorSchema: string, signal: AbortSignal) {
     const vectors = !this.options.withoutEmbeddings;
     const contents = new Map<string, RowsChecksum>();
     for (const relation of relations.filter((one) => !one.partitioned)) {
       signal.throwIfAborted();
       contents.set(relation.oid, await checksumOf(this.session, relation, vectors));
     }
-    const models = await readModels(this.session, schema, relations, true);
+    const models = await readModels(this.session, schema, relations);
     const searches: SampleSearch[] = [];
     for (const model of vectors ? models : []) {
       signal.throwIfAborted();
@@ -171,6 +166,8 @@ class Backup {
     const { format = "custom", compress, jobs = 1, schemaOnly, withoutEmbeddings, onProgress } = this.options;
     const path = join(this.folder, DUMP[format]);
     const apart = withoutEmbeddings ? withVectors(objects.relations) : [];
+    // Without its registry a schema would be nobody's.
+    const empty = schemaOnly ? objects.relations.filter((relation) => !isRegistry(relation)) : [];
     const args = [
       `--format=${format}`,
       `--file=${path}`,
@@ -180,10 +177,9 @@ class Backup {
       "--verbose",
       ...(compress === undefined ? [] : [`--compress=${compress}`]),
       ...(jobs > 1 ? [`--jobs=${jobs}`] : []),
-      ...(schemaOnly ? ["--schema-only"] : []),
       ...(bound ? ["--enable-row-security"] : []),
       ...objects.foreign.map((name) => `--exclude-table=${name}`),
-      ...apart.map(({ name }) => `--exclude-table-data=${quoteQualified(objects.schema, name)}`),
+      ...[...apart, ...empty].map(({ name }) => `--exclude-table-data=${quoteQualified(objects.schema, name)}`),
     ];
     const child = spawn(this.tools.dump.path, args, {
       stdio: ["ignore", "ignore", "pipe"],
@@ -217,6 +213,11 @@ class Backup {
     }
     return files;
   }
+}
+
+/** What says which stores there are, and is never of one tenant. */
+function isRegistry({ name }: BackupRelation): boolean {
+  return name === REVISIONS_TABLE || name === MODELS_TABLE;
 }
 
 /** A name as a pattern of `pg_dump` that means nothing but this name. */

@@ -15,16 +15,14 @@ export interface StoredModel {
   readonly metric: Metric;
   readonly storageType: StorageType;
   readonly state: string;
-  /** 0 in a backup of the schema alone. */
   readonly vectors: number;
 }
 
-/** The registry's model versions whose columns are there. Counting scans each store once for each version. */
+/** The registry's model versions whose columns are there. Scans each store once for each version. */
 export async function readModels(
   session: Session,
   schema: string,
   relations: readonly BackupRelation[],
-  count: boolean,
 ): Promise<StoredModel[]> {
   const { rows } = await session.execute({
     name: "backup-models",
@@ -36,10 +34,6 @@ export async function readModels(
   for (const row of rows as unknown as Omit<StoredModel, "vectors">[]) {
     const table = relations.find(({ name }) => name === row.store);
     if (!table?.columns.some(({ name }) => name === row.column)) continue;
-    if (!count) {
-      models.push({ ...row, vectors: 0 });
-      continue;
-    }
     const { rows: counts } = await session.execute({
       name: "backup-vectors",
       sql: raw(`select count(${quoteIdentifier(row.column)})::float8 as vectors from ${table.quoted}`),

@@ -70,15 +70,16 @@ export async function restoreTenant(admin: TenantAdmin, options: TenantBackupOpt
     );
   }
   await checkFiles(options.folder, manifest, options.signal);
-  const input = createReadStream(join(options.folder, FILE)).pipe(createGunzip());
-  const lines = createInterface({ input, crlfDelay: Infinity });
+  const records = fromJsonLines(linesOf(join(options.folder, FILE)));
+  return admin.import(options.tenant, records, { signal: options.signal, onProgress: options.onProgress });
+}
+
+/** Opened when the first line is asked for: lines that come before anybody listens are lost. */
+async function* linesOf(path: string): AsyncGenerator<string> {
+  const input = createReadStream(path).pipe(createGunzip());
   try {
-    return await admin.import(options.tenant, fromJsonLines(lines), {
-      signal: options.signal,
-      onProgress: options.onProgress,
-    });
+    yield* createInterface({ input, crlfDelay: Infinity });
   } finally {
-    lines.close();
     input.destroy();
   }
 }
