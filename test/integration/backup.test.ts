@@ -49,12 +49,11 @@ describe.skipIf(pgBin === "")(`backup and restore${pgBin === "" ? " (needs pg_du
       await store.createHnswIndex();
       await store.tenants.suspend("crane");
       await store.end();
-      await source.pool.connect().then(async (client) => {
-        await client.query({
-          text: "create table orders (id int); insert into orders values (1); create view old_orders as select * from orders; create function total() returns int language sql as 'select 1'",
-        });
-        client.release();
-      });
+      await source
+        .newPool()
+        .query(
+          "create table orders (id int); insert into orders values (1); create view old_orders as select * from orders; create function total() returns int language sql as 'select 1'",
+        );
       expected = await answers(source.appUrl);
     });
     afterAll(async () => {

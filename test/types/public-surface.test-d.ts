@@ -42,6 +42,8 @@ declare const documents: Document[];
 // Values of each entry point.
 expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "adopt"
+  | "createBackup"
+  | "restoreBackup"
   | "estimateSize"
   | "fromJsonLines"
   | "lintTenancy"

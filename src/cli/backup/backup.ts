@@ -79,7 +79,14 @@ async function backup(context: CliContext, folder: string | undefined, flags: Ba
       pool: target.pool,
       environment: context.env,
       folder: path,
-      ...{ format, jobs, compress, schemaOnly, withoutEmbeddings, pgBin, verify, schema },
+      format,
+      jobs,
+      compress,
+      schemaOnly,
+      withoutEmbeddings,
+      pgBin,
+      verify,
+      schema,
       signal: context.signal,
       onProgress: (message: string) => context.err(message),
     };
@@ -159,7 +166,7 @@ export function reembedText(models: DatabaseManifest["models"]): string[] {
 
 function planText(plan: BackupPlan): string {
   return [
-    `${plan.command}`,
+    plan.command,
     `${count(plan.relations.length, "table")}, ${bytes(plan.tableBytes)} in the database, about ${bytes(plan.dumpBytes)} as a dump`,
     plan.rowSecurity ? "The role sees all rows by its own policy." : "Row-level security does not bind the role.",
   ].join("\n");

@@ -14,7 +14,7 @@ import { toolConnection, type ToolConnection } from "./connection.js";
 import { withDatabase } from "./database.js";
 import { verifyDump } from "./dump-rows.js";
 import { writeFolder } from "./folder.js";
-import { describeFiles, MANIFEST_FORMAT, type DatabaseManifest } from "./manifest.js";
+import { describeFiles, MANIFEST_FORMAT, type DatabaseManifest, type ManifestRelation } from "./manifest.js";
 import { readModels } from "./models.js";
 import { checkBackupOptions, type BackupOptions } from "./options.js";
 import { findSchema, readStoredObjects, type BackupRelation, type StoredObjects } from "./relations.js";
@@ -131,10 +131,7 @@ class Backup {
       schemaOnly,
       withoutEmbeddings,
       tableBytes: objects.relations.reduce((sum, { bytes }) => sum + bytes, 0),
-      relations: objects.relations.map(({ oid, bound: _, ...relation }) => {
-        const content = read.contents.get(oid);
-        return { ...relation, ...(content && { content }) };
-      }),
+      relations: objects.relations.map((relation) => toManifest(relation, read.contents)),
       sequences: objects.sequences,
       functions: objects.functions,
       catalog,
@@ -213,6 +210,13 @@ class Backup {
     }
     return files;
   }
+}
+
+function toManifest(relation: BackupRelation, contents: ReadonlyMap<string, RowsChecksum>): ManifestRelation {
+  // Both are of this database and this role.
+  const { oid, bound: _bound, ...facts } = relation;
+  const content = contents.get(oid);
+  return { ...facts, ...(content && { content }) };
 }
 
 /** What says which stores there are, and is never of one tenant. */

@@ -10,18 +10,18 @@ type Dropped = {
 
 /** Drops all of the library's objects, in one transaction. What others have built on them makes it fail. */
 export async function dropStores(database: Database, objects: Dropped): Promise<void> {
-  const list = (names: readonly string[], kind: string): string =>
+  const drop = (names: readonly string[], kind: string): string =>
     names.length === 0 ? "" : `drop ${kind} if exists ${names.join(", ")};\n`;
   const byKind = (kind: string): string[] =>
     objects.functions.filter((one) => one.kind === kind).map(({ signature }) => signature);
   // Partitions go with their table. Aggregates use functions.
   const tables = objects.relations.filter(({ parent }) => parent === null).map(({ quoted }) => quoted);
   const sql =
-    list(tables, "table") +
-    list(byKind("a"), "aggregate") +
-    list(byKind("f"), "function") +
-    list(byKind("p"), "procedure") +
-    list(
+    drop(tables, "table") +
+    drop(byKind("a"), "aggregate") +
+    drop(byKind("f"), "function") +
+    drop(byKind("p"), "procedure") +
+    drop(
       objects.sequences.map(({ quoted }) => quoted),
       "sequence",
     );

@@ -84,18 +84,25 @@ export async function readStoredObjects(session: Session, schema: string): Promi
         select c.oid, null::oid as parent from here c
         where c.relkind in ('r', 'p') and not c.relispartition and (
           c.relname in (select name from known)
+          or starts_with(c.relname, 'langchain_pgvector_')
           or starts_with(coalesce(obj_description(c.oid, 'pg_class'), ''), ${MOVE_MARK}::text)
           or exists (select from pg_policy p where p.polrelid = c.oid and p.polname = ${ACTIVE_POLICY}::text))
         union
         select i.inhrelid, i.inhparent from members m join pg_inherits i on i.inhparent = m.oid
       ), sequences as (
         select c.oid, c.relname from here c
-        where c.relkind = 'S' and c.relname in (select relation || '_segment' from listed where right(relation, 8) = '_lexical')
+        where c.relkind = 'S' and (
+          c.relname in (select relation || '_segment' from listed where right(relation, 8) = '_lexical')
+          or exists (
+            select from pg_depend d join members m on m.oid = d.refobjid
+            where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
+              and d.objid = c.oid and d.deptype in ('a', 'i')))
       ), functions as (
         select p.oid, p.prokind, p.oid::regprocedure::text as signature
         from pg_proc p join pg_namespace n on n.oid = p.pronamespace
         where n.nspname = ${schema}::text and (
-          exists (select from listed where right(relation, 8) = '_lexical' and starts_with(p.proname, relation || '_'))
+          starts_with(p.proname, 'langchain_pgvector_')
+          or exists (select from listed where right(relation, 8) = '_lexical' and starts_with(p.proname, relation || '_'))
           or exists (select from pg_trigger t join members m on m.oid = t.tgrelid where t.tgfoid = p.oid)
           or exists (
             select from pg_depend d

@@ -142,10 +142,10 @@ async function makeSchema(database: Database, { schema, schemaOwner, server }: D
     name: "restore-schemas",
     sql: sql`select nspname::text as name from pg_namespace where nspname in (${schema}::text, ${server.vector.schema}::text)`,
   });
-  const present = rows.map((row) => row["name"]);
+  const present = new Set(rows.map((row) => row["name"]));
   const extension = quoteIdentifier(server.vector.schema);
   await applySteps(database, [
-    ...(present.includes(schema)
+    ...(present.has(schema)
       ? []
       : [
           {
@@ -156,7 +156,7 @@ async function makeSchema(database: Database, { schema, schemaOwner, server }: D
     {
       name: "restore-extension",
       sql:
-        (present.includes(server.vector.schema) || server.vector.schema === schema
+        (present.has(server.vector.schema) || server.vector.schema === schema
           ? ""
           : `create schema ${extension};\ngrant usage on schema ${extension} to public;\n`) +
         `create extension if not exists vector with schema ${extension};\n`,
