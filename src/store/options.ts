@@ -1,4 +1,5 @@
 import pg from "pg";
+import type { ReadRoute } from "../db/database.js";
 import type { Pool } from "../db/pool.js";
 import { ConfigurationError } from "../errors.js";
 import { parseFilter, type Filter, type FilterNode } from "./filter/index.js";
@@ -12,6 +13,7 @@ import { SILENT, type Logger } from "./logger.js";
 import { checkFusion, checkWeights, DEFAULT_WEIGHTS, type Fusion, type FusionWeights } from "./fusion/fusion.js";
 import { checkLexical, type LexicalOptions } from "./lexical/options.js";
 import { checkMetric } from "./metric.js";
+import type { ReplicaArgs } from "./resolve-replicas.js";
 import { tenantResolver, type TenantId } from "./tenant.js";
 
 /** The tenant of every row while tenancy is off, so that turning it on later moves no data. */
@@ -27,7 +29,7 @@ const MAX_COLLECTION_BYTES = 500;
 export type SearchType = "similarity" | "lexical" | "hybrid";
 
 /** Options of {@link PostgresVectorStore}: those of the base class, with the same meaning, and ours. */
-export interface PostgresVectorStoreArgs extends Omit<PGVectorStoreArgs, "filter" | "tableName" | "pool"> {
+export interface PostgresVectorStoreArgs extends ReplicaArgs, Omit<PGVectorStoreArgs, "filter" | "tableName" | "pool"> {
   /** Connection string of a pool that the store makes and ends. */
   connectionString?: string;
   /** A `pg.Pool`, or what `openEmbeddedPostgres()` returns. Whoever made it ends it. */
@@ -127,6 +129,8 @@ export interface ResolvedOptions {
   readonly efSearch: number | undefined;
   readonly probes: number | undefined;
   readonly timeoutMs: number | undefined;
+  /** Which replicas may answer a search that does not say. */
+  readonly replica: ReadRoute;
   readonly contentCipher: ContentCipher | undefined;
   readonly searchType: SearchType;
   readonly fusion: Fusion;
@@ -135,7 +139,7 @@ export interface ResolvedOptions {
 }
 
 /** Options that later releases define; ignoring one silently could open data that it is meant to close. */
-const RESERVED = ["readPool", "replicaConnectionString", "embedders"] as const;
+const RESERVED = ["embedders"] as const;
 
 /** @throws ConfigurationError naming the option, its value and what to write instead. No I/O. */
 export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
@@ -188,12 +192,18 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
     efSearch: integer("efSearch", args.efSearch, 1, 1_000),
     probes: integer("probes", args.probes, 1, 32_768),
     timeoutMs: integer("timeoutMs", args.timeoutMs, 1, 2_147_483_647),
+    replica: args.readYourWrites ? "caught-up" : "any",
     contentCipher: checkCipher(args.contentCipher),
     searchType: checkSearchType(args.searchType) ?? "similarity",
     fusion: checkFusion(args.fusion) ?? "relativeScore",
     weights: checkWeights(args.weights) ?? DEFAULT_WEIGHTS,
     logger: args.logger ?? SILENT,
   });
+}
+
+/** Which replicas may answer a call that says whether it has to see what was written before, or leaves it to the store. */
+export function readRoute(store: Pick<ResolvedOptions, "replica">, readYourWrites: boolean | undefined): ReadRoute {
+  return readYourWrites === undefined ? store.replica : readYourWrites ? "caught-up" : "any";
 }
 
 /** The pool of a store, and whether the store made it and therefore ends it. */

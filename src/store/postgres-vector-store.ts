@@ -29,8 +29,16 @@ import type { Metric } from "../schema/layout.js";
 import { createHnswIndex, type HnswConfig } from "./hnsw.js";
 import { checkMetric, operatorText } from "./metric.js";
 import { checkDimensions, openStore, scopeTo, type OpenStore, type ScopedStore } from "./open.js";
-import { integer, resolveOptions, resolvePool, type PostgresVectorStoreArgs, type ResolvedOptions } from "./options.js";
+import {
+  integer,
+  readRoute,
+  resolveOptions,
+  resolvePool,
+  type PostgresVectorStoreArgs,
+  type ResolvedOptions,
+} from "./options.js";
 import { checkMmr, mostDiverse } from "./mmr.js";
+import { resolveReplicas, withoutConnections } from "./resolve-replicas.js";
 import { PostgresRetriever, retrieverFields, type PostgresRetrieverOptions } from "./retriever.js";
 import { toChunkRows } from "./rows.js";
 import { checkK, toSearchHit, type SearchHit, type SearchOptions } from "./search-hit.js";
@@ -57,7 +65,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
   declare FilterType: any;
 
   readonly #args: PostgresVectorStoreArgs;
-  readonly #options: ResolvedOptions;
+  #options: ResolvedOptions;
   #database: Database;
   readonly #ownsPool: boolean;
   #opening: Promise<OpenStore> | undefined;
@@ -69,7 +77,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
   constructor(embeddings: EmbeddingsInterface, args: PostgresVectorStoreArgs) {
     const options = resolveOptions(args);
     const { pool, owned } = resolvePool(args);
-    const database = new Database(pool);
+    const database = new Database(pool, resolveReplicas(args, pool, options.logger));
     const storePool = new StorePool(database, async () => (await this.#scoped()).settings);
     super(embeddings, baseArgs(args, options, storePool));
     this.filter = args.filter as typeof this.filter;
@@ -137,12 +145,13 @@ export class PostgresVectorStore extends BasePGVectorStore {
    * @throws ConfigurationError while tenancy is off, or when the id cannot be one.
    */
   forTenant(tenantId: string | number): PostgresVectorStore {
-    const { connectionString: _, postgresConnectionOptions: __, ...args } = this.#args;
+    const args = withoutConnections(this.#args);
     const Store = this.constructor as typeof PostgresVectorStore;
     const view = new Store(this.embeddings, { ...args, tenantId: toTenantId(tenantId), pool: this.#database.pool });
     view.#parent = this;
-    // It knows which statements are prepared.
+    // It knows which statements are prepared, and the replicas.
     view.#database = this.#database;
+    view.#options = { ...view.#options, replica: this.#options.replica };
     return view;
   }
 
@@ -394,6 +403,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
         ({ keeper }) => keeper.idle(),
         () => undefined,
       );
+    if (this.#parent === undefined) await this.#database.replicas?.end();
     if (this.#ownsPool) await this.#database.end();
   }
 
@@ -461,6 +471,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
       probes: integer("probes", options.probes, 1, 32_768) ?? probes,
       timeoutMs: integer("timeoutMs", options.timeoutMs, 1, 2_147_483_647) ?? timeoutMs,
       signal: options.signal,
+      replica: readRoute(this.#options, options.readYourWrites),
     };
   }
 

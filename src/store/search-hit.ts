@@ -26,6 +26,8 @@ export interface SearchOptions {
   weights?: FusionWeights | undefined;
   /** Language of the query: a text search configuration or a code. @defaultValue the lexical index's */
   language?: string | undefined;
+  /** Whether the search sees what this store has written before, with replicas. @defaultValue the store's */
+  readYourWrites?: boolean;
   /** Cancels the search on the server. */
   signal?: AbortSignal;
   /** Upper bound on the server's time, in milliseconds. */

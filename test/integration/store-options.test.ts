@@ -100,6 +100,40 @@ describeServer("PostgresVectorStore", () => {
         expect(() => new PostgresVectorStore(embeddings, {})).toThrow(/connectionString/);
       },
 
+      // With a real standby in replicas.test.ts; here there is none.
+      async readPool() {
+        expect((await errorOf(open({ readPool: {} as never }))).message).toMatch(/`readPool` must be a pg\.Pool/);
+        const pool = database.newPool({ max: 1 });
+        const store = await filled({ readPool: pool });
+        expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
+        await store.end();
+        expect(pool.ended).toBe(false);
+      },
+
+      async replicaConnectionString() {
+        const store = await filled({ replicaConnectionString: [database.url] });
+        expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
+        await store.end();
+        expect((await errorOf(open({ replicaConnectionString: "" }))).message).toMatch(/address of a standby/);
+      },
+
+      async maxReplicaLagMs() {
+        const replica = { replicaConnectionString: database.url };
+        expect((await errorOf(open({ ...replica, maxReplicaLagMs: -1 }))).message).toMatch(/maxReplicaLagMs/);
+        expect((await errorOf(open({ maxReplicaLagMs: 1 }))).message).toMatch(/goes with `readPool`/);
+      },
+
+      async catchUpMs() {
+        expect((await errorOf(open({ catchUpMs: 1 }))).message).toMatch(/goes with `readPool`/);
+      },
+
+      async readYourWrites() {
+        expect((await errorOf(open({ readYourWrites: true }))).message).toMatch(/goes with `readPool`/);
+        const store = await filled({ replicaConnectionString: database.url, readYourWrites: true });
+        expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
+        await store.end();
+      },
+
       async lexical() {
         const store = await filled({ lexical: { language: "simple", k1: 2, b: 0 } });
         expect(await store.lexical.state()).toMatchObject({ language: "simple", k1: 2, b: 0, chunks: 3 });
@@ -504,11 +538,7 @@ describeServer("PostgresVectorStore", () => {
       await run();
     });
 
-    test.each([
-      ["readPool", {}],
-      ["replicaConnectionString", "postgres://replica/db"],
-      ["embedders", {}],
-    ])("%s is refused, since ignoring it could open data", async (name, given) => {
+    test.each([["embedders", {}]])("%s is refused, since ignoring it could open data", async (name, given) => {
       const error = await errorOf(open({ [name]: given }));
       expect(error).toBeInstanceOf(ConfigurationError);
       expect(error.message).toContain(name);

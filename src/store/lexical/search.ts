@@ -1,6 +1,7 @@
 import { Document } from "@langchain/core/documents";
 import sql, { empty, type Sql } from "sql-template-tag";
 import { decodeVector } from "../../db/codec.js";
+import type { ReadRoute } from "../../db/database.js";
 import { ConfigurationError } from "../../errors.js";
 import { fuse, type Fusion, type FusionWeights } from "../fusion/fusion.js";
 import { regexFilterError, type FilterNode } from "../filter/index.js";
@@ -20,6 +21,7 @@ export interface WordSearch {
   readonly includeEmbeddings: boolean;
   readonly timeoutMs: number | undefined;
   readonly signal: AbortSignal | undefined;
+  readonly replica?: ReadRoute;
 }
 
 export interface HybridSearch extends DenseSearch {
@@ -93,7 +95,13 @@ export async function lexicalSearch(store: ScopedStore, search: WordSearch): Pro
             with ${leg}
             select ${LEXICAL_REPORT}, l.* from (select 1) as one left join lexical l on true order by l.place`,
         },
-        { settings, signal: search.signal, timeoutMs: search.timeoutMs, prepare: true },
+        {
+          settings,
+          signal: search.signal,
+          timeoutMs: search.timeoutMs,
+          prepare: true,
+          replica: search.replica,
+        },
       )
       .catch((error: unknown) => {
         throw regexFilterError(error, search.filter) ?? error;
