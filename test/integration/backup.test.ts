@@ -153,6 +153,10 @@ describe.skipIf(pgBin === "")(`backup and restore${pgBin === "" ? " (needs pg_du
       });
       expect(trap.status).toBe(0);
       expect(trap.stdout).not.toContain("acme-1");
+      const shown = await done(source.url, "backup", "part", "--plan");
+      expect(shown.out).toMatch(
+        /pg_dump \d+.*\n9 tables, .* without indexes\nRow-level security does not bind the role/,
+      );
       for (const url of [source.ownerUrl, source.appUrl]) {
         const refused = await run(url, "backup", "part");
         expect(refused.code).toBe(1);
@@ -190,9 +194,16 @@ describe.skipIf(pgBin === "")(`backup and restore${pgBin === "" ? " (needs pg_du
         expect(later.err.join("\n")).toMatch(/hides them in articles_loads\./);
         await done(source.ownerUrl, "backup", "--create-role", role);
 
+        await admin.query(`drop owned by ${role}`);
+        await admin.query(`drop role ${role}`);
         const target = await fresh();
-        await done(target.url, "restore", "by-role");
+        const restored = await done(target.url, "restore", "by-role");
+        expect(restored.out).toContain(`logins to give a password, with psql's \\password: ${role}`);
         expect(await answers(target.appUrl)).toBe(expected);
+        const { rows: made } = await admin.query("select rolcanlogin, rolbypassrls from pg_roles where rolname = $1", [
+          role,
+        ]);
+        expect(made).toEqual([{ rolcanlogin: true, rolbypassrls: false }]);
       } finally {
         for (const { newPool } of opened) await newPool().query(`drop owned by ${role}`);
         await admin.query(`drop role ${role}`);
@@ -228,7 +239,7 @@ describe.skipIf(pgBin === "")(`backup and restore${pgBin === "" ? " (needs pg_du
       expect(cut.err.join("\n")).toMatch(/nothing was restored: .* is cut off: it has \d+ of \d+ bytes/);
       bytes[bytes.length - 20]! ^= 1;
       writeFileSync(path, bytes);
-      const changed = await run(target.url, "restore", "cut", "--plan");
+      const changed = await run(target.url, "restore", "cut", "--dry-run");
       expect(changed.err.join("\n")).toContain("its SHA-256 differs");
       bytes[bytes.length - 20]! ^= 1;
       writeFileSync(path, bytes);
@@ -253,6 +264,14 @@ describe.skipIf(pgBin === "")(`backup and restore${pgBin === "" ? " (needs pg_du
       writeFileSync(path, text.replace("langchain_pgvector_active", "langchain_pgvector_other"));
       const policies = await run(target.url, "restore", "altered");
       expect(policies.err.join("\n")).toMatch(/policy langchain_pgvector_other on articles.* differs or is missing/);
+      const interrupt = new AbortController();
+      writeFileSync(path, text);
+      const stopped = await folder.run(["restore", "altered", "--pg-bin", pgBin], {
+        env: { DATABASE_URL: target.url },
+        signal: interrupt.signal,
+        onErr: (line) => line.startsWith("building") && interrupt.abort(new Error("interrupted")),
+      });
+      expect(stopped.err.at(-1)).toBe("interrupted");
       const { rows: left } = await target
         .newPool()
         .query("select relname from pg_class where relname like '%articles%' or relname like 'langchain%'");

@@ -167,7 +167,7 @@ export function reembedText(models: DatabaseManifest["models"]): string[] {
 function planText(plan: BackupPlan): string {
   return [
     plan.command,
-    `${count(plan.relations.length, "table")}, ${bytes(plan.tableBytes)} in the database, about ${bytes(plan.dumpBytes)} as a dump`,
+    `${count(plan.relations.length, "table")}, ${bytes(plan.tableBytes)} without indexes`,
     plan.rowSecurity ? "The role sees all rows by its own policy." : "Row-level security does not bind the role.",
   ].join("\n");
 }

@@ -13,8 +13,6 @@ export interface BackupPlan {
   readonly relations: readonly string[];
   /** Of the tables, without their indexes. */
   readonly tableBytes: number;
-  /** A guess: digits of a vector take about as many bytes compressed as its numbers do in the table. */
-  readonly dumpBytes: number;
   /** Whether row-level security binds the role, which then sees all rows by a policy of its own. */
   readonly rowSecurity: boolean;
 }
@@ -35,7 +33,6 @@ export async function planBackup(options: BackupOptions): Promise<BackupPlan> {
         command: `${dump.path} ${dump.version}`,
         relations: relations.map(({ name }) => name),
         tableBytes,
-        dumpBytes: options.schemaOnly ? 0 : tableBytes,
         rowSecurity,
       };
     }),

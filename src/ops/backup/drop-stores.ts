@@ -10,8 +10,6 @@ type Dropped = {
 
 /** Drops all of the library's objects, in one transaction. What others have built on them makes it fail. */
 export async function dropStores(database: Database, objects: Dropped): Promise<void> {
-  const drop = (names: readonly string[], kind: string): string =>
-    names.length === 0 ? "" : `drop ${kind} if exists ${names.join(", ")};\n`;
   const byKind = (kind: string): string[] =>
     objects.functions.filter((one) => one.kind === kind).map(({ signature }) => signature);
   // Partitions go with their table. Aggregates use functions.
@@ -26,4 +24,8 @@ export async function dropStores(database: Database, objects: Dropped): Promise<
       "sequence",
     );
   await applySteps(database, [{ name: "drop-stores", sql }]);
+}
+
+function drop(names: readonly string[], kind: string): string {
+  return names.length === 0 ? "" : `drop ${kind} if exists ${names.join(", ")};\n`;
 }

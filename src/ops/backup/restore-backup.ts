@@ -5,7 +5,7 @@ import { join } from "node:path";
 import sql, { raw } from "sql-template-tag";
 import type { Database } from "../../db/database.js";
 import { quoteIdentifier } from "../../db/identifiers.js";
-import { ConfigurationError } from "../../errors.js";
+import { ConfigurationError, DatabaseError } from "../../errors.js";
 import { applySteps } from "../../schema/apply.js";
 import { checkRows, checkStores } from "./check-restored.js";
 import { findTool, type ClientTool } from "./client-tools.js";
@@ -59,7 +59,15 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoreRep
       return { plan, ...(await run.run()), seconds: (Date.now() - began) / 1_000 };
     } catch (error) {
       // Half a store is none, and whoever tries again would find it in the way.
-      await dropStores(database, manifest);
+      await dropStores(database, manifest).catch((failure: unknown) => {
+        const [reason, rest] = [error, failure].map((one) => (one instanceof Error ? one.message : String(one)));
+        throw new DatabaseError(
+          `The restore failed (${reason}), and what it had made could not be removed: ${rest} Restore again with --clean.`,
+          undefined,
+          false,
+          { cause: error },
+        );
+      });
       throw error;
     }
   });

@@ -59,12 +59,15 @@ export async function repeatSearch(
   const found = await nearest(session, quoteQualified(schema, sample.store), id, metric, sample, vectorSchema);
   const distances = new Map(found.map((hit) => [hit.id, hit.distance]));
   const last = sample.hits.at(-1)?.distance ?? 0;
-  const near = (a: number, b: number): boolean => Math.abs(a - b) <= TOLERANCE * Math.max(1, Math.abs(a));
   return (
     found.length === sample.hits.length &&
     // At the end of the list rows of one distance may take each other's place.
     sample.hits.every((hit) => near(distances.get(hit.id) ?? last, hit.distance))
   );
+}
+
+function near(a: number, b: number): boolean {
+  return Math.abs(a - b) <= TOLERANCE * Math.max(1, Math.abs(a));
 }
 
 async function nearest(
