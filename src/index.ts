@@ -36,6 +36,23 @@ export { fromJsonLines, toJsonLine } from "./store/tenants/jsonl.js";
 export type { TenantInfo } from "./store/tenants/list.js";
 export type { LoginOptions, LoginPlan } from "./store/tenants/login.js";
 export type { TenantState } from "./store/tenants/registry.js";
+export {
+  evaluateRetrieval,
+  type Comparison,
+  type EvalMode,
+  type EvalOptions,
+  type EvalReport,
+  type ModeReport,
+  type QuestionResult,
+} from "./ops/eval/evaluate.js";
+export { fitFusionWeights, type FitOptions, type FittedWeights } from "./ops/eval/fit-weights.js";
+export {
+  readLabelledSet,
+  type LabelledDocument,
+  type LabelledQuestion,
+  type LabelledSet,
+} from "./ops/eval/labelled-set.js";
+export type { Interval } from "./ops/eval/significance.js";
 export { lintTenancy, type Finding, type FindingCode } from "./ops/tenancy-lint.js";
 export { runLeakSuite, type LeakProgress, type LeakReport, type LeakSuiteConfig } from "./ops/leak-suite/run.js";
 export { createBackup } from "./ops/backup/create-backup.js";
@@ -56,6 +73,9 @@ export type { DeleteParams } from "./store/delete.js";
 export type { ExpireOptions } from "./store/expire.js";
 export type { DocumentFilter, Filter } from "./store/filter/index.js";
 export type { GetParams, StoredChunk } from "./store/get.js";
+export type { NeighbourOptions, PlacedChunk } from "./store/neighbours.js";
+export type { PostProcessContext, PostProcessor } from "./store/post-process/post-process.js";
+export type { Reranker } from "./store/post-process/rerank.js";
 export type { HnswConfig } from "./store/hnsw.js";
 export type { Logger } from "./store/logger.js";
 export {
@@ -72,6 +92,7 @@ export {
   LoadError,
   MissingTenantError,
   ModelProviderError,
+  RerankError,
   SchemaDriftError,
   SchemaVersionError,
   TenantIsolationError,

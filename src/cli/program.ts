@@ -7,6 +7,7 @@ import { addRestore } from "./backup/restore.js";
 import type { CliContext } from "./context.js";
 import { addDemo } from "./demo.js";
 import { addDoctor } from "./doctor.js";
+import { addEval } from "./eval/index.js";
 import { explainError } from "./explain-error.js";
 import { addExport } from "./export.js";
 import { addImport } from "./import/index.js";
@@ -61,6 +62,8 @@ function createProgram(context: CliContext): Command {
   addSize(program, context);
   addBackup(program, context);
   addRestore(program, context);
+  program.commandsGroup("Measure:");
+  addEval(program, context);
   program.addHelpText("after", "\nEvery verb explains itself: langchain-pgvector <verb> --help");
   return program;
 }

@@ -29,6 +29,7 @@ import type { Metric } from "../schema/layout.js";
 import { createHnswIndex, type HnswConfig } from "./hnsw.js";
 import { checkMetric, operatorText } from "./metric.js";
 import { checkDimensions, openStore, scopeTo, type OpenStore, type ScopedStore } from "./open.js";
+import { planNeighbours, type NeighbourOptions, type PlacedChunk } from "./neighbours.js";
 import {
   integer,
   readRoute,
@@ -40,6 +41,7 @@ import {
 import { checkMmr, mostDiverse } from "./mmr.js";
 import { resolveReplicas, withoutConnections } from "./resolve-replicas.js";
 import { PostgresRetriever, retrieverFields, type PostgresRetrieverOptions } from "./retriever.js";
+import { searchInSteps } from "./post-process/post-process.js";
 import { toChunkRows } from "./rows.js";
 import { checkK, toSearchHit, type SearchHit, type SearchOptions } from "./search-hit.js";
 import { denseSearch, type DenseHit, type DenseSearch } from "./search.js";
@@ -237,6 +239,8 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** The `k` best chunks for a text or a vector, best first. */
   async search(query: string | readonly number[], options: SearchOptions = {}): Promise<SearchHit[]> {
+    const inSteps = searchInSteps(this, query, options, (candidates) => this.search(query, candidates));
+    if (inSteps !== undefined) return inSteps;
     const request = this.#searchRequest(options);
     const words = checkWords(query, options, this.#options);
     const { signal } = options;
@@ -325,6 +329,11 @@ export class PostgresVectorStore extends BasePGVectorStore {
   /** Documents by id, in the order asked; those that are not there are left out. */
   async getByIds(ids: string[]): Promise<Document[]> {
     return getByIds(await this.#scoped(), ids);
+  }
+
+  /** The chunks of these documents with those around them in their sources, in order. See {@link planNeighbours}. */
+  async getNeighbours(documents: readonly Document[], options: NeighbourOptions = {}): Promise<PlacedChunk[]> {
+    return this.#filtered(planNeighbours(documents, options));
   }
 
   /** A LangChain retriever over this store. A filter is applied whichever way it is passed. */

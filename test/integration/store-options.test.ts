@@ -103,11 +103,11 @@ describeServer("PostgresVectorStore", () => {
       // With a real standby in replicas.test.ts; here there is none.
       async readPool() {
         expect((await errorOf(open({ readPool: {} as never }))).message).toMatch(/`readPool` must be a pg\.Pool/);
-        const pool = database.newPool({ max: 1 });
-        const store = await filled({ readPool: pool });
+        const readPool = database.newPool({ max: 1 });
+        const store = await filled({ readPool });
         expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
         await store.end();
-        expect(pool.ended).toBe(false);
+        expect(readPool.ended).toBe(false);
       },
 
       async replicaConnectionString() {

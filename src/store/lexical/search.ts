@@ -29,6 +29,8 @@ export interface HybridSearch extends DenseSearch {
   readonly language: string | undefined;
   readonly fusion: Fusion;
   readonly weights: FusionWeights;
+  /** Rows that each leg gives. */
+  readonly candidates: number | undefined;
 }
 
 /** One row found by words, by vector, or by both. */
@@ -114,14 +116,14 @@ export async function lexicalSearch(store: ScopedStore, search: WordSearch): Pro
 }
 
 /**
- * The `k` best rows by both legs, fused, from one statement and so one snapshot. Each leg gives at least 50 candidates
- * and ten for each row wanted; the filter is in both.
+ * The `k` best rows by both legs, fused, from one statement and so one snapshot. Each leg gives `candidates`, when it is
+ * not said at least 50 and ten for each row wanted; the filter is in both.
  *
  * @returns as {@link lexicalSearch}.
  */
 export async function hybridSearch(store: ScopedStore, search: HybridSearch): Promise<WordHit[] | undefined> {
   const lexical = requireLexical(store);
-  const fetch = Math.max(50, 10 * search.k);
+  const fetch = Math.max(search.k, search.candidates ?? Math.max(50, 10 * search.k));
   const dense: DenseSearch = { ...search, k: fetch };
   const distance = distanceTo(store, search.vector);
   const embedding = search.includeEmbeddings ? sql`, ${embeddingAsText(store)} as embedding` : empty;
