@@ -320,6 +320,41 @@ describe.skipIf(pgBin === "")(`backup and restore${pgBin === "" ? " (needs pg_du
       expect(cut.err.join("\n")).toContain("is cut off");
     });
 
+    test("partitions, odd names and no tenancy", async () => {
+      const schema = 'Odd "schema" (1)';
+      const database = await fresh();
+      const owner = database.newPool({ connectionString: database.ownerUrl });
+      await owner.query(`create schema "Odd ""schema"" (1)"`);
+      await owner.query(`create table "Odd ""schema"" (1)"."other, table" (id serial)`);
+      const place = { pool: owner, schemaName: schema, tableName: "Ärticles" };
+      const store = await PostgresVectorStore.initialize(new HashedEmbeddings(), {
+        ...place,
+        tenancy: "rls",
+        tenantId: "acme",
+        partitions: "by-tenant",
+        collectionName: "first",
+      });
+      await store.forTenant("bolt").addDocuments([{ pageContent: "a page", metadata: {} }]);
+      await store.tenants.isolate("bolt");
+      const plain = { ...place, tableName: "plain" };
+      const open = await PostgresVectorStore.initialize(new HashedEmbeddings(), { ...plain, collectionName: "second" });
+      await open.addDocuments([{ pageContent: "an open page", metadata: {} }]);
+      await done(database.url, "backup", "odd", "--schema", schema);
+      const { relations } = manifestOf("odd");
+      expect(relations.filter(({ parent }) => parent !== null)).toHaveLength(2);
+      expect(relations.map(({ name }) => name)).not.toContain("other, table");
+
+      const target = await fresh();
+      const pool = target.newPool({ connectionString: target.ownerUrl });
+      await done(target.ownerUrl, "restore", "odd");
+      const config = { ...place, pool, tenancy: "rls", tenantId: "bolt", collectionName: "first" } as const;
+      const restored = await PostgresVectorStore.fromExistingIndex(new HashedEmbeddings(), config);
+      expect(await restored.search("page")).toHaveLength(1);
+      const second = { ...plain, pool, collectionName: "second" };
+      const other = await PostgresVectorStore.fromExistingIndex(new HashedEmbeddings(), second);
+      expect(await other.search("page")).toHaveLength(1);
+    });
+
     test("passwords are handed over in the environment, and an interrupt leaves nothing", async () => {
       const bin = join(folder.path, "bin");
       const seen = join(folder.path, "seen");

@@ -9,6 +9,8 @@ import { runTool } from "./run-tool.js";
 
 const LINE_FEED = 10;
 const HEAD_BYTES = 4_096;
+/** Names in quotes may hold anything. */
+const COPY_LINE = /^COPY ((?:"(?:[^"]|"")+"|[^ ".]+)\.(?:"(?:[^"]|"")+"|[^ ".]+)) \(.*FROM stdin;$/;
 
 /** Counts the rows that a dump holds, by reading all of it through `pg_restore`. @returns them by quoted table. */
 export async function countDumpedRows(
@@ -31,7 +33,7 @@ export async function countDumpedRows(
         head += "....";
       }
       if (table === undefined) {
-        const [, name] = /^COPY (.+?) \(.*FROM stdin;$/.exec(Buffer.from(head, "latin1").toString()) ?? [];
+        const [, name] = COPY_LINE.exec(Buffer.from(head, "latin1").toString()) ?? [];
         if (name !== undefined) [table, lines] = [name, 0];
       } else if (head === "\\.") {
         counts.set(table, (counts.get(table) ?? 0) + lines);
