@@ -10,6 +10,7 @@ export const SQLSTATE = {
   queryCanceled: "57014",
   invalidRegularExpression: "2201B",
   uniqueViolation: "23505",
+  diskFull: "53100",
 } as const;
 
 /** A deadlock, a serialization failure, a server that shuts down or starts up, too many connections. */

@@ -6,7 +6,16 @@ import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
 import { ConfigurationError } from "../errors.js";
 import { lexicalTables, type StoredLexicalSettings } from "./lexical.js";
 import { readPromotedKeys, type PromotedColumnFacts, type PromotedKey } from "./promoted-keys.js";
-import { loadsTable, MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE, type Layout, type ModelVersion } from "./layout.js";
+import {
+  loadsTable,
+  messagesTable,
+  MODELS_TABLE,
+  REVISIONS_TABLE,
+  sourceTables,
+  TENANTS_TABLE,
+  type Layout,
+  type ModelVersion,
+} from "./layout.js";
 
 /** Facts about the server that statements depend on; they do not change while a store is open. */
 export interface ServerInfo {
@@ -63,6 +72,9 @@ export interface SchemaState {
   /** The lexical index, when the store has one. */
   readonly lexical: LexicalState | undefined;
   readonly loads: RelationState;
+  /** The tables of {@link sourceTables}. */
+  readonly sources: RelationState;
+  readonly messages: RelationState;
   readonly activeModel: ModelVersion | undefined;
   /** Metadata keys that the table of chunks has a column for. */
   readonly promotedKeys: readonly PromotedKey[];
@@ -110,6 +122,8 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
         ${relationFacts(layout.table, layout.appRole)} as chunks,
         ${relationFacts(layout.collectionsTable ?? "", layout.appRole)} as collections,
         ${relationFacts(loadsTable(layout), layout.appRole)} as loads,
+        ${relationFacts(sourceTables(layout)[0], layout.appRole)} as sources,
+        ${relationFacts(messagesTable(layout), layout.appRole)} as messages,
         ${relationFacts(TENANTS_TABLE, layout.appRole)} as tenants,
         ${relationFacts(lexicalTables(layout.table)[0], layout.appRole)} as lexical,
         ${roleFacts(layout.appRole)} as role,
@@ -148,6 +162,8 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
         : toRelation(row.collections, registry, layout.collectionsTable),
     lexical: toLexical(row.lexical, registry, lexicalTables(layout.table)[0]),
     loads: toRelation(row.loads, registry, loadsTable(layout)),
+    sources: toRelation(row.sources, registry, sourceTables(layout)[0]),
+    messages: toRelation(row.messages, registry, messagesTable(layout)),
     activeModel: registry?.model,
     promotedKeys: readPromotedKeys(layout.table, row.chunks?.promoted ?? []),
     chunksSize: row.size ?? undefined,
@@ -177,6 +193,8 @@ interface InspectRow {
   chunks: RelationFacts | null;
   collections: RelationFacts | null;
   loads: RelationFacts | null;
+  sources: RelationFacts | null;
+  messages: RelationFacts | null;
   tenants: RelationFacts | null;
   lexical: RelationFacts | null;
   role: RoleState;
@@ -282,8 +300,8 @@ async function readRegistry(session: Session, schema: string, layout: Layout): P
     sql: sql`
       select relation, revision, breaking, null as model
       from ${qualified(schema, REVISIONS_TABLE)}
-      where relation in (${layout.table}, ${layout.collectionsTable ?? layout.table}, ${loadsTable(layout)}, ${TENANTS_TABLE},
-        ${lexicalTables(layout.table)[0]})
+      where relation in (${layout.table}, ${layout.collectionsTable ?? layout.table}, ${loadsTable(layout)},
+        ${messagesTable(layout)}, ${sourceTables(layout)[0]}, ${TENANTS_TABLE}, ${lexicalTables(layout.table)[0]})
       union all
       select null, null, null, to_jsonb(m)
       from ${qualified(schema, MODELS_TABLE)} m

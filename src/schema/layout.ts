@@ -8,6 +8,8 @@ export const REVISIONS_TABLE = "langchain_pgvector_revisions";
 export const MODELS_TABLE = "langchain_pgvector_models";
 /** What was changed for the time of a bulk load and has to be restored after it. */
 export const MAINTENANCE_TABLE = "langchain_pgvector_maintenance";
+/** What recall probes have found, for indexes as a whole: it says nothing about any tenant. */
+export const RECALL_TABLE = "langchain_pgvector_recall";
 export const TENANTS_TABLE = "langchain_pgvector_tenants";
 
 /** Columns that every table of chunks has under these names; the others are chosen in `columns`. */
@@ -66,12 +68,23 @@ export function loadsTable({ table }: Pick<Layout, "table">): string {
   return shortenName(`${table}_loads`);
 }
 
+/** The table that keeps what was ingested from where, and the one of vectors by their text; they are made together. */
+export function sourceTables({ table }: Pick<Layout, "table">): readonly [sources: string, vectorCache: string] {
+  return [shortenName(`${table}_sources`), shortenName(`${table}_vector_cache`)];
+}
+
+/** The table that keeps the messages of the conversations about a store. */
+export function messagesTable({ table }: Pick<Layout, "table">): string {
+  return shortenName(`${table}_messages`);
+}
+
 /** @throws ConfigurationError when two columns share a name, or a name cannot be an identifier. */
 export function checkLayout(layout: Layout): void {
   for (const name of [layout.table, layout.schema, layout.extensionSchema, layout.collectionsTable, layout.appRole]) {
     if (name !== undefined) quoteIdentifier(name);
   }
-  if (layout.collectionsTable === loadsTable(layout)) {
+  const own = [loadsTable(layout), messagesTable(layout), ...sourceTables(layout)];
+  if (layout.collectionsTable !== undefined && own.includes(layout.collectionsTable)) {
     throw new ConfigurationError(
       `"collectionTableName" is ${JSON.stringify(layout.collectionsTable)}, the name of a table of the library's own.`,
     );
@@ -107,13 +120,18 @@ export function render(template: string, names: Readonly<Record<string, string>>
 
 /** Quoted identifiers for every `{{name}}` that migrations may use. */
 export function migrationNames(schema: string, layout: Layout): Record<string, string> {
+  const [sources, vectorCache] = sourceTables(layout);
   return {
     chunks: quoteQualified(schema, layout.table),
     revisions: quoteQualified(schema, REVISIONS_TABLE),
     models: quoteQualified(schema, MODELS_TABLE),
     tenants: quoteQualified(schema, TENANTS_TABLE),
     maintenance: quoteQualified(schema, MAINTENANCE_TABLE),
+    recall: quoteQualified(schema, RECALL_TABLE),
     loads: quoteQualified(schema, loadsTable(layout)),
+    sources: quoteQualified(schema, sources),
+    vectorCache: quoteQualified(schema, vectorCache),
+    messages: quoteQualified(schema, messagesTable(layout)),
     ...(layout.collectionsTable !== undefined && { collections: quoteQualified(schema, layout.collectionsTable) }),
     id: quoteIdentifier(layout.columns.id),
     content: quoteIdentifier(layout.columns.content),

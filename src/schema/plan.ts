@@ -4,9 +4,11 @@ import { lexicalNames, lexicalTables } from "./lexical.js";
 import {
   FIXED_COLUMNS,
   loadsTable,
+  messagesTable,
   migrationNames,
   newestRevision,
   render,
+  sourceTables,
   TENANTS_TABLE,
   type Layout,
   type ModelVersion,
@@ -16,7 +18,9 @@ import {
   LEXICAL_MIGRATIONS,
   COLLECTIONS_MIGRATIONS,
   LOADS_MIGRATIONS,
+  MESSAGES_MIGRATIONS,
   REGISTRY_SQL,
+  SOURCES_MIGRATIONS,
   TENANTS_MIGRATIONS,
   type Migration,
 } from "./migrations.generated.js";
@@ -69,6 +73,9 @@ export function planSchema(
   const collections = state.collections;
   if (collections) checkRelation(collections, layout.collectionsTable!, COLLECTIONS_MIGRATIONS);
   checkRelation(state.loads, loadsTable(layout), LOADS_MIGRATIONS);
+  const [sources, vectorCache] = sourceTables(layout);
+  checkRelation(state.sources, sources, SOURCES_MIGRATIONS);
+  checkRelation(state.messages, messagesTable(layout), MESSAGES_MIGRATIONS);
   if (state.tenants.exists) checkRelation(state.tenants, TENANTS_TABLE, TENANTS_MIGRATIONS);
 
   const names: Record<string, string> = {
@@ -110,6 +117,14 @@ export function planSchema(
   for (const migration of pending(state.loads, LOADS_MIGRATIONS)) {
     const table = loadsTable(layout);
     steps.push(migrationStep("loads", table, migration, names, secured(migration, table)));
+  }
+  for (const migration of pending(state.sources, SOURCES_MIGRATIONS)) {
+    const both = secured(migration, sources) + secured(migration, vectorCache);
+    steps.push(migrationStep("sources", sources, migration, names, both));
+  }
+  for (const migration of pending(state.messages, MESSAGES_MIGRATIONS)) {
+    const table = messagesTable(layout);
+    steps.push(migrationStep("messages", table, migration, names, secured(migration, table)));
   }
   steps.push(...planPromotedKeys(state, layout, options));
   steps.push(...planTenancy(state, layout, options.enableTenancy ?? false));

@@ -3,10 +3,12 @@ import { ConfigurationError } from "../errors.js";
 import type { RelationState, SchemaState } from "./inspect.js";
 import {
   loadsTable,
+  messagesTable,
   migrationNames,
   MODELS_TABLE,
   render,
   REVISIONS_TABLE,
+  sourceTables,
   TENANTS_TABLE,
   type Layout,
 } from "./layout.js";
@@ -48,6 +50,8 @@ export function planTenancy(state: SchemaState, layout: Layout, wanted: boolean)
     [layout.table, state.chunks],
     [layout.collectionsTable ?? "", state.collections],
     [loadsTable(layout), state.loads],
+    ...sourceTables(layout).map((name): [string, RelationState | undefined] => [name, state.sources]),
+    [messagesTable(layout), state.messages],
     ...lexicalTables(layout.table).map((name): [string, RelationState | undefined] => [name, state.lexical]),
   ];
   const unsecured = open.filter(([, relation]) => relation?.exists === true && !relation.rowSecurity);
@@ -77,7 +81,8 @@ export function grantSteps(state: SchemaState, layout: Layout): SchemaStep[] {
   if (layout.appRole === undefined) return [];
   const tenancy = layout.tenancy === "rls";
   const lexical = state.lexical !== undefined || layout.lexical !== undefined;
-  const relations = [state.chunks, state.collections, state.loads, tenancy ? state.tenants : undefined, state.lexical];
+  const own = [state.chunks, state.collections, state.loads, state.messages, state.sources, state.lexical];
+  const relations = [...own, tenancy ? state.tenants : undefined];
   const unmade = lexical && state.lexical === undefined;
   if (!unmade && relations.every((relation) => relation === undefined || (relation.exists && relation.granted)))
     return [];

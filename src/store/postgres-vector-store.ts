@@ -11,22 +11,27 @@ import { Database } from "../db/database.js";
 import { quoteQualified } from "../db/identifiers.js";
 import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
 import { ConfigurationError, IngestError } from "../errors.js";
+import { StoreIndexes } from "../ops/indexes/store-indexes.js";
 import { addRows, checkVectorCount } from "./add-rows.js";
 import { baseArgs } from "./base-args.js";
 import { BasePGVectorStore } from "./base-class.js";
 import { bulkLoad } from "./bulk-load/bulk-load.js";
 import { checkBulkLoad, type BulkLoadOptions, type BulkLoadResult, type BulkLoadSource } from "./bulk-load/options.js";
+import { PostgresChatMessageHistory, type ChatHistoryOptions } from "./chat-history/chat-message-history.js";
 import { getOrCreateCollection } from "./collections.js";
 import { withCollectionMetric } from "./collection-metric.js";
 import { decryptHits, refuseContentFilter } from "./content-cipher.js";
 import { planDelete, type DeleteParams } from "./delete.js";
 import { LexicalIndex } from "./lexical/lexical-index.js";
 import { checkWords, searchByWords } from "./lexical/search-by-words.js";
+import { explain } from "./explain/explain.js";
+import type { Explanation } from "./explain/explanation.js";
+import type { RawQuery } from "./explain/select-only.js";
 import { checkExpiry, expireStore, type ExpireOptions } from "./expire.js";
 import { combineFilters, parseDocumentFilter, parseFilter } from "./filter/index.js";
 import { getByIds, planGet, type GetParams, type StoredChunk } from "./get.js";
 import type { Metric } from "../schema/layout.js";
-import { createHnswIndex, type HnswConfig } from "./hnsw.js";
+import type { HnswConfig } from "./hnsw.js";
 import { checkMetric, operatorText } from "./metric.js";
 import { checkDimensions, openStore, scopeTo, type OpenStore, type ScopedStore } from "./open.js";
 import { planNeighbours, type NeighbourOptions, type PlacedChunk } from "./neighbours.js";
@@ -45,6 +50,7 @@ import { searchInSteps } from "./post-process/post-process.js";
 import { toChunkRows } from "./rows.js";
 import { checkK, toSearchHit, type SearchHit, type SearchOptions } from "./search-hit.js";
 import { denseSearch, type DenseHit, type DenseSearch } from "./search.js";
+import { Sources } from "./sources/sources.js";
 import { StorePool } from "./store-pool.js";
 import { toTenantId } from "./tenant.js";
 import { TenantAdmin } from "./tenants/admin.js";
@@ -169,12 +175,30 @@ export class PostgresVectorStore extends BasePGVectorStore {
     return new TenantAdmin(() => this.#open());
   }
 
+  /** The indexes of this store's table: listing, building, rebuilding, dropping, measuring. */
+  get indexes(): StoreIndexes {
+    return new StoreIndexes(
+      () => this.#open(),
+      (text) => this.embeddings.embedQuery(text),
+    );
+  }
+
   /** The lexical index of this store: its state, its compaction, and its building for rows that were there before. */
   get lexical(): LexicalIndex {
     return new LexicalIndex(
       () => this.#open(),
       () => this.#scoped(),
     );
+  }
+
+  /** What was ingested from where. */
+  get sources(): Sources {
+    return new Sources(() => this.#scoped());
+  }
+
+  /** The messages of one conversation, kept under the same tenancy as the chunks. */
+  chatHistory(sessionId: string, options?: ChatHistoryOptions): PostgresChatMessageHistory {
+    return new PostgresChatMessageHistory(() => this.#scoped(), sessionId, options);
   }
 
   /**
@@ -239,13 +263,30 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** The `k` best chunks for a text or a vector, best first. */
   async search(query: string | readonly number[], options: SearchOptions = {}): Promise<SearchHit[]> {
-    const inSteps = searchInSteps(this, query, options, (candidates) => this.search(query, candidates));
+    return this.#search(query, options);
+  }
+
+  /**
+   * Runs a search, or a query of your own within the store's scope, and says in words what the database did: which index
+   * was used or why none, what filters removed, what came from disk, and what to change.
+   *
+   * @throws ConfigurationError for SQL that is no query.
+   */
+  async explain(query: string | readonly number[] | RawQuery, options: SearchOptions = {}): Promise<Explanation> {
+    return explain(query, options, {
+      scoped: () => this.#scoped(),
+      search: (text, store) => this.#search(text, options, store),
+    });
+  }
+
+  async #search(query: string | readonly number[], options: SearchOptions, open?: ScopedStore): Promise<SearchHit[]> {
+    const inSteps = searchInSteps(this, query, options, (candidates) => this.#search(query, candidates, open));
     if (inSteps !== undefined) return inSteps;
     const request = this.#searchRequest(options);
     const words = checkWords(query, options, this.#options);
     const { signal } = options;
     signal?.throwIfAborted();
-    const store = await orAbort(this.#scoped(), signal);
+    const store = open ?? (await orAbort(this.#scoped(), signal));
     let embedded: Promise<readonly number[]> | undefined;
     const embed = (): Promise<readonly number[]> =>
       (embedded ??=
@@ -364,7 +405,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** Builds an HNSW index without blocking reads or writes. @throws IndexBuildError when it fails. */
   override async createHnswIndex(config: HnswConfig = {}): Promise<void> {
-    await createHnswIndex(await this.#open(), config);
+    await this.indexes.create(config);
   }
 
   /** The uuid of the store's collection, made when it is not there. */
@@ -450,7 +491,8 @@ export class PostgresVectorStore extends BasePGVectorStore {
     return work(store).catch(async (error: unknown) => {
       if (sqlstateOf(error) !== SQLSTATE.undefinedColumn || store.columns.promoted.size === 0) throw error;
       this.#forget();
-      return work({ ...(await this.#scoped()), tenant: store.tenant, settings: store.settings });
+      const { tenant, settings, database } = store;
+      return work({ ...(await this.#scoped()), tenant, settings, database });
     });
   }
 

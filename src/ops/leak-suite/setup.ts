@@ -3,7 +3,14 @@ import { raw } from "sql-template-tag";
 import { Database } from "../../db/database.js";
 import { quoteIdentifier, quoteLiteral, quoteQualified } from "../../db/identifiers.js";
 import { isEmbedded, type Pool } from "../../db/pool.js";
-import { loadsTable, MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE } from "../../schema/layout.js";
+import {
+  loadsTable,
+  messagesTable,
+  MODELS_TABLE,
+  REVISIONS_TABLE,
+  sourceTables,
+  TENANTS_TABLE,
+} from "../../schema/layout.js";
 import { dropLexicalFunctions, lexicalName, lexicalTables } from "../../schema/lexical.js";
 import { rowSecuritySql } from "../../schema/tenancy.js";
 import { openStore, scopeTo, type OpenStore } from "../../store/open.js";
@@ -177,13 +184,13 @@ async function rightsOf(
 async function dropTables(admin: Database, schema: string, table: string): Promise<void> {
   const on = (name: string): string => quoteQualified(schema, name);
   const collections = `${table}_collections`;
-  const loads = loadsTable({ table });
+  const own = [collections, loadsTable({ table }), messagesTable({ table }), ...sourceTables({ table })];
   const script = `
-    drop table if exists ${[`${table}_notes`, table, collections, loads, ...lexicalTables(table)].map(on).join(", ")} cascade;
+    drop table if exists ${[`${table}_notes`, table, ...own, ...lexicalTables(table)].map(on).join(", ")} cascade;
     ${dropLexicalFunctions(schema, table)}
     drop sequence if exists ${lexicalName(schema, table, "segment")};
     delete from ${on(TENANTS_TABLE)} where store = ${quoteLiteral(table)};
     delete from ${on(MODELS_TABLE)} where store = ${quoteLiteral(table)};
-    delete from ${on(REVISIONS_TABLE)} where relation in (${[table, collections, loads, lexicalTables(table)[0]].map(quoteLiteral).join(", ")});`;
+    delete from ${on(REVISIONS_TABLE)} where relation in (${[table, ...own, lexicalTables(table)[0]].map(quoteLiteral).join(", ")});`;
   await admin.transaction({}, (session) => session.execute({ name: "drop-leak-suite", sql: raw(script) }));
 }

@@ -2,6 +2,8 @@ import { quoteIdentifier, quoteLiteral } from "../../db/identifiers.js";
 import {
   FIXED_COLUMNS,
   loadsTable,
+  sourceTables,
+  messagesTable,
   migrationNames,
   render,
   type Layout,
@@ -11,6 +13,8 @@ import {
   CHUNKS_MIGRATIONS,
   COLLECTIONS_MIGRATIONS,
   LOADS_MIGRATIONS,
+  SOURCES_MIGRATIONS,
+  MESSAGES_MIGRATIONS,
   REGISTRY_SQL,
 } from "../../schema/migrations.generated.js";
 import type { RelationState } from "../../schema/inspect.js";
@@ -51,6 +55,14 @@ export function planAdoption(survey: Survey, layout: Layout, model: ModelVersion
     const register = registerRevision(names["revisions"]!, loadsTable(layout), LOADS_MIGRATIONS[0]!);
     steps.push({ name: "loads", sql: render(LOADS_MIGRATIONS[0]!.sql, names) + register });
   }
+  if (!state.sources.exists) {
+    const register = registerRevision(names["revisions"]!, sourceTables(layout)[0], SOURCES_MIGRATIONS[0]!);
+    steps.push({ name: "sources", sql: render(SOURCES_MIGRATIONS[0]!.sql, names) + register });
+  }
+  if (!state.messages.exists) {
+    const register = registerRevision(names["revisions"]!, messagesTable(layout), MESSAGES_MIGRATIONS[0]!);
+    steps.push({ name: "messages", sql: render(MESSAGES_MIGRATIONS[0]!.sql, names) + register });
+  }
   return steps;
 }
 
@@ -68,6 +80,8 @@ export function planAdoptedTenancy(survey: Survey, layout: Layout, model: ModelV
       promotedKeys: layout.promotedKeys,
       chunks: adopted(state.chunks, Object.values(FIXED_COLUMNS)),
       loads: adopted(state.loads, []),
+      sources: adopted(state.sources, []),
+      messages: adopted(state.messages, []),
       collections: state.collections && adopted(state.collections, ["tenant_id"]),
     },
     layout,
