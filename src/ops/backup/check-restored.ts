@@ -21,7 +21,11 @@ export async function checkRows(
   await database.transaction(
     {},
     async (session) => {
-      const objects = await readStoredObjects(session, manifest.schema);
+      const objects = await readStoredObjects(
+        session,
+        manifest.schema,
+        manifest.relations.map(({ name }) => name),
+      );
       await session.execute({ name: "backup-settings", sql: raw(textSettings(false)) });
       const wrong: string[] = [];
       for (const { name, content } of manifest.relations) {

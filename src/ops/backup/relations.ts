@@ -3,7 +3,15 @@ import { TextArrayParameter } from "../../db/codec.js";
 import type { Session } from "../../db/database.js";
 import { qualified, quoteQualified } from "../../db/identifiers.js";
 import { SchemaVersionError } from "../../errors.js";
-import { MAINTENANCE_TABLE, MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE } from "../../schema/layout.js";
+import {
+  loadsTable,
+  messagesTable,
+  sourceTables,
+  MAINTENANCE_TABLE,
+  MODELS_TABLE,
+  REVISIONS_TABLE,
+  TENANTS_TABLE,
+} from "../../schema/layout.js";
 import { ACTIVE_POLICY, MOVE_MARK } from "../../schema/tenant-relations.js";
 
 export interface BackupColumn {
@@ -65,9 +73,35 @@ export async function findSchema(session: Session, schema: string | undefined): 
   );
 }
 
-/** Reads the catalog, and the list of relations that the library has made. */
-export async function readStoredObjects(session: Session, schema: string): Promise<StoredObjects> {
-  const registry = new TextArrayParameter([REVISIONS_TABLE, MODELS_TABLE, MAINTENANCE_TABLE, TENANTS_TABLE]);
+/**
+ * Reads the catalog, and the list of relations that the library has made.
+ *
+ * @param names further tables that are known to be the library's, though their policies are not there yet.
+ */
+export async function readStoredObjects(
+  session: Session,
+  schema: string,
+  names: readonly string[] = [],
+): Promise<StoredObjects> {
+  const { rows: stores } = await session.execute({
+    name: "backup-stores",
+    sql: sql`select distinct store as table from ${qualified(schema, MODELS_TABLE)}`,
+  });
+  // Registered or not: a store without tenancy has no policies to be known by.
+  const own = (stores as { table: string }[]).flatMap((store) => [
+    store.table,
+    loadsTable(store),
+    messagesTable(store),
+    ...sourceTables(store),
+  ]);
+  const registry = new TextArrayParameter([
+    ...own,
+    REVISIONS_TABLE,
+    MODELS_TABLE,
+    MAINTENANCE_TABLE,
+    TENANTS_TABLE,
+    ...names,
+  ]);
   const { rows } = await session.execute({
     name: "backup-relations",
     sql: sql`
