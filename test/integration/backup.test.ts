@@ -347,8 +347,8 @@ describe.skipIf(pgBin === "")(`backup and restore${pgBin === "" ? " (needs pg_du
       const target = await fresh();
       const pool = target.newPool({ connectionString: target.ownerUrl });
       await done(target.ownerUrl, "restore", "odd");
-      const config = { ...place, pool, tenancy: "rls", tenantId: "bolt", collectionName: "first" } as const;
-      const restored = await PostgresVectorStore.fromExistingIndex(new HashedEmbeddings(), config);
+      const first = { ...place, pool, tenancy: "rls", tenantId: "bolt", collectionName: "first" } as const;
+      const restored = await PostgresVectorStore.fromExistingIndex(new HashedEmbeddings(), first);
       expect(await restored.search("page")).toHaveLength(1);
       const second = { ...plain, pool, collectionName: "second" };
       const other = await PostgresVectorStore.fromExistingIndex(new HashedEmbeddings(), second);
