@@ -43,6 +43,8 @@ declare const documents: Document[];
 // Values of each entry point.
 expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "adopt"
+  | "createBackup"
+  | "restoreBackup"
   | "drawCurve"
   | "estimateSize"
   | "evaluateRetrieval"
