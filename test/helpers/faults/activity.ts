@@ -12,6 +12,7 @@ async function sleepOn(installation: BrokenInstallation, client: Client): Promis
     );
     if (rowCount === 1) break;
   }
+  await other.end();
   return () => running;
 }
 

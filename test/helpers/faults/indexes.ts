@@ -78,15 +78,12 @@ export const INDEX_FAULTS: readonly Fault[] = [
     heal: "fix",
     // A build that is under way is not valid either.
     healthy: async (installation, client) => {
-      const { build, other } = await beginBuild(
-        await installation.client(),
-        client,
-        "under_way",
-        "(created_at, id, text)",
-      );
+      const builder = await installation.client();
+      const { build, other } = await beginBuild(builder, client, "under_way", "(created_at, id, text)");
       return async () => {
         await other.query("rollback");
         await build;
+        await builder.end();
         await installation.sql("drop index under_way");
       };
     },

@@ -1,5 +1,4 @@
 import type { Explanation, PostgresVectorStore } from "../../../src/index.js";
-import { fill } from "./installation.js";
 
 /** Something that makes a search slow: how to bring it about, and what `explain` has to say. */
 export interface SearchFault {
@@ -29,13 +28,16 @@ const farFrom =
   (store: PostgresVectorStore): Promise<Explanation> =>
     store.explain(
       Array.from({ length: 8 }, () => value),
-      { k: 2, filter: { side: "far" } },
+      { k: 2, efSearch: 40, filter: { side: "far" } },
     );
 
-/** 1,500 rows on the other side of all others. */
-const FAR =
-  fill("plain", 5_001, 6_500).replace("random() + 0 * g", "0 * g - random()") +
-  '\nupdate plain set metadata = \'{"side": "far"}\' where id::int > 5000\nvacuum (analyze) plain';
+/** Two clouds of rows, on opposite sides. */
+const CLOUDS =
+  "truncate plain\n" +
+  "insert into plain (tenant_id, collection, id, text, content_hash, metadata, embedding) select 'default', '', g::text, '', '', " +
+  "case when g % 2 = 0 then '{\"side\": \"far\"}'::jsonb else '{}' end, " +
+  "array(select (1 - random()) * (1 - 2 * ((g + 1) % 2)) from generate_series(1, 8))::real[]::vector from generate_series(1, 3000) g\n" +
+  "vacuum (analyze) plain";
 
 export const SEARCH_FAULTS: readonly SearchFault[] = [
   {
@@ -90,12 +92,12 @@ export const SEARCH_FAULTS: readonly SearchFault[] = [
     id: "index-scan-fell-back",
     name: "a filter that keeps nothing of the neighbourhood",
     table: "plain",
-    plant: FAR,
+    plant: CLOUDS,
     explain: farFrom(1),
     evidence: /^The scan of the vector index met too few rows that match/,
     cure: /init --promote key:type$/,
-    healthy: FAR,
+    healthy: CLOUDS,
     explainHealthy: farFrom(-1),
-    tidy: "delete from plain where id::int > 5000\nselect pg_stat_force_next_flush()\nvacuum (analyze) plain",
+    tidy: "truncate plain",
   },
 ];

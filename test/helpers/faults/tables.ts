@@ -11,7 +11,7 @@ export const TABLE_FAULTS: readonly Fault[] = [
     evidence: /^1,200 rows of public\.plain are dead \(40 %\), .* quicker to build the graph anew first/,
     cure: /^reindex index concurrently public\.plain_embedding_idx;\nvacuum \(analyze/,
     heal: "fix",
-    healthy: "delete from plain where id::int % 5 = 0",
+    healthy: "update plain set metadata = '{}' where id::int % 5 = 0",
   },
   {
     id: "autovacuum-disabled",
