@@ -48,6 +48,8 @@ export const LOADS_MIGRATIONS: readonly Migration[] = ${folder("loads")};
 
 export const TENANTS_MIGRATIONS: readonly Migration[] = ${folder("tenants")};
 
+export const BACKFILLS_MIGRATIONS: readonly Migration[] = ${folder("backfills")};
+
 export const LEXICAL_MIGRATIONS: readonly Migration[] = ${folder("lexical")};
 `;
 

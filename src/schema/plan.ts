@@ -2,6 +2,7 @@ import { quoteIdentifier, quoteLiteral, quoteQualified } from "../db/identifiers
 import { ConfigurationError, SchemaDriftError, SchemaVersionError } from "../errors.js";
 import { lexicalNames, lexicalTables } from "./lexical.js";
 import {
+  backfillTables,
   FIXED_COLUMNS,
   loadsTable,
   migrationNames,
@@ -12,6 +13,7 @@ import {
   type ModelVersion,
 } from "./layout.js";
 import {
+  BACKFILLS_MIGRATIONS,
   CHUNKS_MIGRATIONS,
   LEXICAL_MIGRATIONS,
   COLLECTIONS_MIGRATIONS,
@@ -22,8 +24,10 @@ import {
 } from "./migrations.generated.js";
 import { planPromotedKeys, promotedSql } from "./plan-promoted-keys.js";
 import { checkPartitions, chunksStorage, newPartitionsSql } from "./partitions.js";
+import { fingerprintOf } from "./fingerprint.js";
 import { grantSteps, planAppRole, planTenancy, rowSecuritySql } from "./tenancy.js";
 import type { RelationState, SchemaState } from "./inspect.js";
+import { vectorTriggerSql } from "./vector-trigger.js";
 
 /** One transaction's worth of SQL on the way to the current schema. */
 export interface SchemaStep {
@@ -69,6 +73,7 @@ export function planSchema(
   const collections = state.collections;
   if (collections) checkRelation(collections, layout.collectionsTable!, COLLECTIONS_MIGRATIONS);
   checkRelation(state.loads, loadsTable(layout), LOADS_MIGRATIONS);
+  checkRelation(state.backfills, backfillTables(layout)[0], BACKFILLS_MIGRATIONS);
   if (state.tenants.exists) checkRelation(state.tenants, TENANTS_TABLE, TENANTS_MIGRATIONS);
 
   const names: Record<string, string> = {
@@ -90,7 +95,7 @@ export function planSchema(
     migration.revision === 1 && layout.tenancy === "rls" ? rowSecuritySql(state.schema, layout, relation) : "";
   for (const migration of pending(state.chunks, CHUNKS_MIGRATIONS)) {
     const first = migration.revision === 1;
-    const more = first ? registerModel(names.models!, layout, model) + promotedSql(state, layout) : "";
+    const more = first ? registerModel(state, layout, model) + promotedSql(state, layout) : "";
     const partitions = first ? newPartitionsSql(state.schema, layout) : "";
     const sql = partitions + secured(migration, layout.table) + more;
     steps.push(migrationStep("chunks", layout.table, migration, names, sql));
@@ -110,6 +115,11 @@ export function planSchema(
   for (const migration of pending(state.loads, LOADS_MIGRATIONS)) {
     const table = loadsTable(layout);
     steps.push(migrationStep("loads", table, migration, names, secured(migration, table)));
+  }
+  const [ranges, setAside] = backfillTables(layout);
+  for (const migration of pending(state.backfills, BACKFILLS_MIGRATIONS)) {
+    const policies = secured(migration, ranges) + secured(migration, setAside);
+    steps.push(migrationStep("backfills", ranges, migration, names, policies));
   }
   steps.push(...planPromotedKeys(state, layout, options));
   steps.push(...planTenancy(state, layout, options.enableTenancy ?? false));
@@ -141,22 +151,38 @@ function planLexical(state: SchemaState, layout: Layout, names: Record<string, s
   );
 }
 
-/** SQL that records the active embedding model of a store. */
-export function registerModel(models: string, layout: Layout, model: ModelVersion): string {
+/** SQL that records the first embedding model of a store, and keeps its vectors and their texts together. */
+export function registerModel(state: SchemaState, layout: Layout, model: ModelVersion): string {
+  const names = migrationNames(state.schema, layout);
+  const optional = (value: string | undefined): string => (value === undefined ? "null" : quoteLiteral(value));
   const values = [
     quoteLiteral(layout.table),
     String(model.version),
     quoteLiteral(model.column),
-    model.provider === undefined ? "null" : quoteLiteral(model.provider),
-    model.model === undefined ? "null" : quoteLiteral(model.model),
+    optional(model.provider),
+    optional(model.model),
+    String(model.dimensions),
     String(model.dimensions),
     quoteLiteral(model.metric),
     quoteLiteral(model.storageType),
+    quoteLiteral(model.quantization ?? "none"),
+    quoteLiteral(fingerprintOf(model)),
+    model.probe === undefined ? "null" : `decode('${Buffer.from(model.probe).toString("hex")}', 'hex')`,
     "'active'",
   ];
+  const store = quoteLiteral(layout.table);
   return (
-    `\ninsert into ${models} (store, version, column_name, provider, model, dimensions, metric, storage_type, state)\n` +
-    `values (${values.join(", ")});\n`
+    `\ninsert into ${names["models"]} (store, version, column_name, provider, model, dimensions, full_dimensions, metric, ` +
+    "storage_type, quantization, fingerprint, probe, state)\n" +
+    `values (${values.join(", ")});\n` +
+    `insert into ${names["epochs"]} (store, epoch) values (${store}, 1) on conflict (store) do nothing;\n` +
+    vectorTriggerSql({
+      schema: state.schema,
+      table: layout.table,
+      content: layout.columns.content,
+      columns: [model.column],
+      extensionSchema: state.server.vector?.schema ?? layout.extensionSchema ?? state.schema,
+    })
   );
 }
 

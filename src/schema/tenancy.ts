@@ -2,9 +2,12 @@ import { quoteIdentifier, quoteLiteral, quoteQualified } from "../db/identifiers
 import { ConfigurationError } from "../errors.js";
 import type { RelationState, SchemaState } from "./inspect.js";
 import {
+  backfillTables,
+  EPOCHS_TABLE,
   loadsTable,
   migrationNames,
   MODELS_TABLE,
+  PROCESSES_TABLE,
   render,
   REVISIONS_TABLE,
   TENANTS_TABLE,
@@ -48,6 +51,7 @@ export function planTenancy(state: SchemaState, layout: Layout, wanted: boolean)
     [layout.table, state.chunks],
     [layout.collectionsTable ?? "", state.collections],
     [loadsTable(layout), state.loads],
+    ...backfillTables(layout).map((name): [string, RelationState | undefined] => [name, state.backfills]),
     ...lexicalTables(layout.table).map((name): [string, RelationState | undefined] => [name, state.lexical]),
   ];
   const unsecured = open.filter(([, relation]) => relation?.exists === true && !relation.rowSecurity);
@@ -77,7 +81,14 @@ export function grantSteps(state: SchemaState, layout: Layout): SchemaStep[] {
   if (layout.appRole === undefined) return [];
   const tenancy = layout.tenancy === "rls";
   const lexical = state.lexical !== undefined || layout.lexical !== undefined;
-  const relations = [state.chunks, state.collections, state.loads, tenancy ? state.tenants : undefined, state.lexical];
+  const relations = [
+    state.chunks,
+    state.collections,
+    state.loads,
+    state.backfills,
+    tenancy ? state.tenants : undefined,
+    state.lexical,
+  ];
   const unmade = lexical && state.lexical === undefined;
   if (!unmade && relations.every((relation) => relation === undefined || (relation.exists && relation.granted)))
     return [];
@@ -88,7 +99,8 @@ export function grantSteps(state: SchemaState, layout: Layout): SchemaStep[] {
       name: "grants",
       sql:
         `grant usage on schema ${quoteIdentifier(state.schema)} to ${role};\n` +
-        `grant select on ${on(REVISIONS_TABLE)}, ${on(MODELS_TABLE)} to ${role};\n` +
+        `grant select on ${on(REVISIONS_TABLE)}, ${on(MODELS_TABLE)}, ${on(EPOCHS_TABLE)} to ${role};\n` +
+        `grant select, insert, update, delete on ${on(PROCESSES_TABLE)} to ${role};\n` +
         (tenancy ? `grant select, insert on ${on(TENANTS_TABLE)} to ${role};\n` : "") +
         `grant select, insert, update, delete on ${tenantRelations(layout, lexical).map(on).join(", ")} to ${role};\n` +
         (lexical ? `grant usage on sequence ${lexicalName(state.schema, layout.table, "segment")} to ${role};\n` : ""),

@@ -1,3 +1,4 @@
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import pg from "pg";
 import type { Pool } from "../db/pool.js";
 import { ConfigurationError } from "../errors.js";
@@ -40,6 +41,11 @@ export interface PostgresVectorStoreArgs extends Omit<PGVectorStoreArgs, "filter
   dimensions?: number;
   /** Name of the embedding model, recorded with the store. Taken from the embedder when it says. */
   embeddingModel?: string;
+  /**
+   * Further embedders by the fingerprint of their model version, as `models list` shows it, so that a process can write,
+   * and search by, a model that the store changes to or from. Each must be the model of its version.
+   */
+  embedders?: Readonly<Record<string, EmbeddingsInterface>>;
   /**
    * How vectors are stored: `"vector"` is float32, `"halfvec"` float16 at half the size.
    * @defaultValue `"vector"` up to 2,000 dimensions, which an HNSW index can cover, `"halfvec"` up to 4,000
@@ -119,6 +125,7 @@ export interface ResolvedOptions {
   readonly storageType: StorageType | undefined;
   readonly dimensions: number | undefined;
   readonly embeddingModel: string | undefined;
+  readonly embedders: Readonly<Record<string, EmbeddingsInterface>>;
   readonly filter: FilterNode | undefined;
   readonly metadataOnUpsert: "replace" | "merge";
   readonly chunkSize: number;
@@ -135,7 +142,7 @@ export interface ResolvedOptions {
 }
 
 /** Options that later releases define; ignoring one silently could open data that it is meant to close. */
-const RESERVED = ["readPool", "replicaConnectionString", "embedders"] as const;
+const RESERVED = ["readPool", "replicaConnectionString"] as const;
 
 /** @throws ConfigurationError naming the option, its value and what to write instead. No I/O. */
 export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
@@ -180,6 +187,7 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
     storageType: oneOf("storageType", args.storageType, ["vector", "halfvec"]),
     dimensions: integer("dimensions", args.dimensions, 1, 16_000),
     embeddingModel: args.embeddingModel,
+    embedders: checkEmbedders(args.embedders),
     filter: args.filter === undefined ? undefined : parseFilter(args.filter),
     metadataOnUpsert: oneOf("metadataOnUpsert", args.metadataOnUpsert, ["replace", "merge"]) ?? "replace",
     chunkSize: integer("chunkSize", args.chunkSize, 1, 100_000) ?? 500,
@@ -252,6 +260,22 @@ function lexicalSettings(args: PostgresVectorStoreArgs): LexicalSettings | undef
     );
   }
   return checkLexical(lexical === true ? {} : lexical);
+}
+
+function checkEmbedders(
+  embedders: PostgresVectorStoreArgs["embedders"],
+): Readonly<Record<string, EmbeddingsInterface>> {
+  if (embedders === undefined) return {};
+  if (typeof embedders !== "object" || embedders === null || Array.isArray(embedders)) {
+    throw new ConfigurationError(
+      "embedders must be an object of embedders by fingerprint, as `models list` shows them.",
+    );
+  }
+  for (const [fingerprint, embedder] of Object.entries(embedders)) {
+    if (typeof embedder?.embedQuery === "function" && typeof embedder.embedDocuments === "function") continue;
+    throw new ConfigurationError(`embedders: what is under ${JSON.stringify(fingerprint)} is no LangChain embedder.`);
+  }
+  return Object.freeze({ ...embedders });
 }
 
 function checkCollection(name: string): string {

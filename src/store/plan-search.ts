@@ -41,7 +41,7 @@ export async function planSearch(store: ScopedStore, search: PlannedSearch): Pro
 
 /** The vector indexes that searches of the store can use, as they were a minute ago at most. */
 export function vectorIndexes(store: OpenStore): Promise<VectorIndex[]> {
-  return store.memory.indexes(store.options.metric, () => findVectorIndexes(store));
+  return store.memory.indexes(store.model.column, store.options.metric, () => findVectorIndexes(store));
 }
 
 function shareOf(store: ScopedStore, filter: FilterNode): Promise<number> {

@@ -57,7 +57,11 @@ const empty: SchemaState = {
   collections: undefined,
   lexical: undefined,
   loads: absent,
+  backfills: absent,
   activeModel: undefined,
+  models: [],
+  epoch: 0,
+  overrides: false,
   promotedKeys: [],
   chunksSize: undefined,
 };

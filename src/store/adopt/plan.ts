@@ -1,5 +1,6 @@
 import { quoteIdentifier, quoteLiteral } from "../../db/identifiers.js";
 import {
+  backfillTables,
   FIXED_COLUMNS,
   loadsTable,
   migrationNames,
@@ -8,6 +9,7 @@ import {
   type ModelVersion,
 } from "../../schema/layout.js";
 import {
+  BACKFILLS_MIGRATIONS,
   CHUNKS_MIGRATIONS,
   COLLECTIONS_MIGRATIONS,
   LOADS_MIGRATIONS,
@@ -29,7 +31,6 @@ interface Names {
   readonly metadata: string;
   readonly embedding: string;
   readonly revisions: string;
-  readonly models: string;
   readonly collections?: string;
 }
 
@@ -51,6 +52,10 @@ export function planAdoption(survey: Survey, layout: Layout, model: ModelVersion
     const register = registerRevision(names["revisions"]!, loadsTable(layout), LOADS_MIGRATIONS[0]!);
     steps.push({ name: "loads", sql: render(LOADS_MIGRATIONS[0]!.sql, names) + register });
   }
+  if (!state.backfills.exists) {
+    const register = registerRevision(names["revisions"]!, backfillTables(layout)[0], BACKFILLS_MIGRATIONS[0]!);
+    steps.push({ name: "backfills", sql: render(BACKFILLS_MIGRATIONS[0]!.sql, names) + register });
+  }
   return steps;
 }
 
@@ -68,6 +73,7 @@ export function planAdoptedTenancy(survey: Survey, layout: Layout, model: ModelV
       promotedKeys: layout.promotedKeys,
       chunks: adopted(state.chunks, Object.values(FIXED_COLUMNS)),
       loads: adopted(state.loads, []),
+      backfills: adopted(state.backfills, []),
       collections: state.collections && adopted(state.collections, ["tenant_id"]),
     },
     layout,
@@ -99,7 +105,7 @@ export function alteredColumns(survey: Survey, layout: Layout): string[] {
 }
 
 function chunksSql(survey: Survey, layout: Layout, model: ModelVersion, names: Names): string {
-  const { chunks, id, content, metadata, revisions, models } = names;
+  const { chunks, id, content, metadata, revisions } = names;
   const schema = quoteIdentifier(survey.state.schema);
   const altered = alteredColumns(survey, layout);
   const hasCollections = altered.includes("collection_id");
@@ -150,7 +156,7 @@ function chunksSql(survey: Survey, layout: Layout, model: ModelVersion, names: N
     recordColumnsSql({ schema: survey.state.schema, table: layout.table }, layout.promotedKeys),
     ...(hasCollections && survey.tenantKey !== undefined ? [tenantCollectionsSql(chunks, names.collections!)] : []),
     ...(pending === undefined ? [] : [`comment on column ${chunks}.content_hash is ${pendingComment(pending)};`]),
-    registerModel(models, layout, model) + registerRevision(revisions, layout.table, CHUNKS_MIGRATIONS[0]!),
+    registerModel(survey.state, layout, model) + registerRevision(revisions, layout.table, CHUNKS_MIGRATIONS[0]!),
   ].join("\n");
 }
 

@@ -7,6 +7,7 @@ import { scopeTo, type OpenStore } from "../open.js";
 import { integer } from "../options.js";
 import { embeddingAsText } from "../search.js";
 import { EXPORT_FORMAT, type ExportedChunk, type ExportRecord } from "./export-record.js";
+import { fence } from "../versions/fence.js";
 import { requireAdministrator, stateOf, unknownTenant } from "./registry.js";
 
 export interface ExportOptions {
@@ -105,7 +106,7 @@ function pageSql(store: OpenStore, tenant: string, pageRows: number, last: Chunk
       encode(content_hash, 'base64') as hash,
       to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created_at,
       ${embeddingAsText(scopeTo(store, tenant))} as embedding
-    from ${store.table} where tenant_id = ${tenant}::text ${behind}
+    from ${store.table} where tenant_id = ${tenant}::text and ${fence(store)} ${behind}
     order by collection, ${id} limit ${pageRows}::int8`;
 }
 

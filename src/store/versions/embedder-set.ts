@@ -1,0 +1,121 @@
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
+import { identityOf, type EmbedderIdentity } from "../../embeddings/identity.js";
+import { ConfigurationError } from "../../errors.js";
+import type { RegisteredModel } from "../../schema/layout.js";
+import type { Logger } from "../logger.js";
+import { isSameModel, probeLength, probeModel } from "./probe.js";
+import { VersionEmbedder } from "./version-embedder.js";
+
+interface Candidate {
+  readonly embeddings: EmbeddingsInterface;
+  /** Under which `embedders` has it; `undefined` for the store's own. */
+  readonly key: string | undefined;
+  readonly identity: EmbedderIdentity;
+}
+
+/** The embedders of one process, and which of a store's model versions each of them is. */
+export class EmbedderSet {
+  readonly #candidates: readonly Candidate[];
+
+  /** @param name of the main embedder's model, when the options say it. */
+  constructor(
+    main: EmbeddingsInterface | undefined,
+    name: string | undefined,
+    further: Readonly<Record<string, EmbeddingsInterface>>,
+    private readonly logger: Logger,
+  ) {
+    const own =
+      main === undefined ? [] : [{ embeddings: main, key: undefined, identity: named(identityOf(main), name) }];
+    const others = Object.entries(further).map(([key, embeddings]) => ({
+      embeddings,
+      key,
+      identity: identityOf(embeddings),
+    }));
+    this.#candidates = [...own, ...others];
+  }
+
+  /** Whether the store was opened without any embedder, for administration. */
+  get isEmpty(): boolean {
+    return this.#candidates.length === 0;
+  }
+
+  /** What the embedders at hand call themselves, for messages. */
+  get label(): string {
+    return this.#candidates
+      .map(
+        ({ key, identity }) =>
+          key ?? (identity.model === undefined ? "one without a name" : JSON.stringify(identity.model)),
+      )
+      .join(", ");
+  }
+
+  /** The embedder of each version, if it is here. Embeds the probe text where names do not tell. */
+  async assign(versions: readonly RegisteredModel[]): Promise<(VersionEmbedder | undefined)[]> {
+    return Promise.all(
+      versions.map(async (version) => {
+        for (const candidate of this.#candidates) {
+          if (!(await this.#isOf(candidate, version, versions))) continue;
+          return new VersionEmbedder(candidate.embeddings, candidate.key === undefined, version);
+        }
+        return undefined;
+      }),
+    );
+  }
+
+  async #isOf(candidate: Candidate, version: RegisteredModel, all: readonly RegisteredModel[]): Promise<boolean> {
+    const { key, identity } = candidate;
+    const names = compareNames(identity, version);
+    if (key !== undefined) {
+      if (key !== version.fingerprint) return false;
+      if (names === "different") {
+        throw new ConfigurationError(
+          `embedders: the one under ${JSON.stringify(key)} is the model ${JSON.stringify(identity.model)}. ` +
+            "Put each embedder under the fingerprint of its own version, as `models list` shows it.",
+        );
+      }
+      return names === "same" || (await this.#answersLike(candidate, version, true));
+    }
+    if (names === "different") return false;
+    const lengths = [version.dimensions, version.fullDimensions];
+    if (names === "same") {
+      if (identity.dimensions !== undefined) return lengths.includes(identity.dimensions) || all.length === 1;
+      const ambiguous = all.some(
+        (other) => other.model === version.model && other.fullDimensions !== version.fullDimensions,
+      );
+      if (!ambiguous) return true;
+      return (await this.#probe(candidate.embeddings))?.length === version.fullDimensions;
+    }
+    return this.#answersLike(candidate, version, all.length === 1);
+  }
+
+  /** Whether an embedder answers the probe as the version's model did; `unknown` when that cannot be told. */
+  async #answersLike({ embeddings }: Candidate, version: RegisteredModel, unknown: boolean): Promise<boolean> {
+    if (version.probe === undefined) return unknown;
+    const vector = await this.#probe(embeddings);
+    // Of another length: every use of it will say so, and name both lengths.
+    if (vector === undefined || (unknown && vector.length !== probeLength(version.probe))) return unknown;
+    return isSameModel(vector, version.probe);
+  }
+
+  #probe(embeddings: EmbeddingsInterface): Promise<readonly number[] | undefined> {
+    return probeModel(embeddings).catch((error: unknown) => {
+      this.logger.warn(
+        `langchain-pgvector: an embedder without a name could not be asked which model it is: ${String(error)}`,
+      );
+      return undefined;
+    });
+  }
+}
+
+function compareNames(identity: EmbedderIdentity, version: RegisteredModel): "same" | "different" | "unknown" {
+  if (identity.model === undefined || version.model === undefined) return "unknown";
+  if (identity.model !== version.model) return "different";
+  const revision = version.revision === undefined;
+  const provider =
+    identity.provider === undefined || version.provider === undefined || identity.provider === version.provider;
+  return provider || revision ? "same" : "different";
+}
+
+function named(identity: EmbedderIdentity, name: string | undefined): EmbedderIdentity {
+  return name === undefined ? identity : { ...identity, model: name };
+}
