@@ -49,12 +49,35 @@ export type { DeleteParams } from "./store/delete.js";
 export type { ExpireOptions } from "./store/expire.js";
 export type { DocumentFilter, Filter } from "./store/filter/index.js";
 export type { GetParams, StoredChunk } from "./store/get.js";
+export type { AddModelOptions, AddModelPlan } from "./models/add.js";
+export type {
+  AdoptedVector,
+  BackfillOptions,
+  BackfillProgress,
+  BackfillResult,
+  SetAsideRow,
+} from "./models/backfill/options.js";
+export type {
+  CompareOptions,
+  CompareQuery,
+  CompareThresholds,
+  Comparison,
+  VersionFigures,
+} from "./models/compare/compare.js";
+export { comparisonHtml, comparisonText } from "./models/compare/report.js";
+export type { ModelAdmin } from "./models/model-admin.js";
+export type { StoreProcess } from "./models/processes.js";
+export type { Retired, RetireOptions, RetirePlan } from "./models/retire.js";
+export type { ModelSizing } from "./models/sizing.js";
+export type { ModelInfo, ModelsStatus, ModelStatus } from "./models/status.js";
+export type { Switched, SwitchOptions, SwitchPlan } from "./models/switch.js";
 export type { HnswConfig } from "./store/hnsw.js";
 export type { Logger } from "./store/logger.js";
 export {
   ChromaServerError,
   ConfigurationError,
   ContentCipherError,
+  CutoverBlockedError,
   DatabaseError,
   DimensionMismatchError,
   FilterError,

@@ -10,6 +10,7 @@ import { addExport } from "./export.js";
 import { addImport } from "./import/index.js";
 import { addIngest } from "./ingest.js";
 import { addInit } from "./init.js";
+import { addModels } from "./models/index.js";
 import { addSearch } from "./search.js";
 import { addTenants } from "./tenants/index.js";
 
@@ -51,6 +52,7 @@ function createProgram(context: CliContext): Command {
   addImport(program, context);
   addExport(program, context);
   addTenants(program, context);
+  addModels(program, context);
   program.commandsGroup("Operate:");
   addDoctor(program, context);
   program.addHelpText("after", "\nEvery verb explains itself: langchain-pgvector <verb> --help");

@@ -272,7 +272,10 @@ export function isBaseClassTable(relation: RelationState): boolean {
 
 function checkChunksColumns(state: SchemaState, layout: Layout): void {
   if (!state.chunks.exists) return;
-  const missing = Object.values(layout.columns).filter((name) => !state.chunks.columns.has(name));
+  // Once the model has been changed, its first column may be gone.
+  const { embedding, ...others } = layout.columns;
+  const wanted = state.models.some(({ version }) => version > 1) ? others : { ...others, embedding };
+  const missing = Object.values(wanted).filter((name) => !state.chunks.columns.has(name));
   if (missing.length > 0) {
     throw new SchemaDriftError(
       `The table ${JSON.stringify(layout.table)} has no column ${missing.map((name) => JSON.stringify(name)).join(", ")} ` +

@@ -53,7 +53,12 @@ export async function ensureIndex(session: Session, index: WantedIndex): Promise
  *
  * @returns the names of the partitions' indexes that had to be built.
  */
-export async function createPartitionedIndex(store: OpenStore, name: string, using: Sql): Promise<string[]> {
+export async function createPartitionedIndex(
+  store: OpenStore,
+  name: string,
+  using: Sql,
+  suffix = "hnsw_idx",
+): Promise<string[]> {
   const built: string[] = [];
   const { database, schema } = store;
   const { table } = store.options.layout;
@@ -63,7 +68,7 @@ export async function createPartitionedIndex(store: OpenStore, name: string, usi
     await applySteps(database, [{ name: "create-partitioned-index", sql: create }]);
   }
   for (const partition of await partitionsWithout(store, name)) {
-    const index = { ...partition, name: derivedName(partition.table, store.model.column, "hnsw_idx"), using };
+    const index = { ...partition, name: derivedName(partition.table, store.model.column, suffix), using };
     if (await database.connection((session) => ensureIndex(session, index))) built.push(index.name);
     const attach = `alter index ${quoteQualified(schema, name)} attach partition ${quoteQualified(index.schema, index.name)};\n`;
     await applySteps(database, [{ name: "attach-index", sql: attach }]);
@@ -131,6 +136,7 @@ export async function withBuildMemory<T>(
   store: OpenStore,
   m: number,
   build: () => Promise<T>,
+  workers?: number,
 ): Promise<T> {
   const { dimensions, storageType } = store.model;
   const perRow = dimensions * (storageType === "vector" ? 4 : 2) + BYTES_PER_M * m;
@@ -147,8 +153,14 @@ export async function withBuildMemory<T>(
       from pg_class c where c.oid = to_regclass(${table}::text)`,
   });
   try {
+    if (workers !== undefined) {
+      const set = sql`select set_config('max_parallel_maintenance_workers', ${String(workers)}, false)`;
+      await session.execute({ name: "build-workers", sql: set });
+    }
     return await build();
   } finally {
     await session.execute({ name: "build-memory", sql: sql`reset maintenance_work_mem` }).catch(() => undefined);
+    const reset = sql`reset max_parallel_maintenance_workers`;
+    if (workers !== undefined) await session.execute({ name: "build-workers", sql: reset }).catch(() => undefined);
   }
 }

@@ -29,6 +29,8 @@ export interface HnswConfig {
    * @defaultValue 0.99
    */
   targetRecall?: number | false;
+  /** Processes that build beside the first; 0 leaves searches their cores. @defaultValue the server's setting */
+  parallelWorkers?: number;
 }
 
 /** Dimensions that pgvector's HNSW can index for each type. */
@@ -64,7 +66,7 @@ async function build(store: OpenStore, name: string, config: CheckedConfig): Pro
   if (store.partitioned) return createPartitionedIndex(store, name, using);
   const index = { schema: store.schema, table, name, using };
   const built = await store.database.connection((session) =>
-    withBuildMemory(session, store, m, () => ensureIndex(session, index)),
+    withBuildMemory(session, store, m, () => ensureIndex(session, index), config.parallelWorkers),
   );
   return built ? [name] : [];
 }
@@ -84,6 +86,7 @@ interface CheckedConfig {
   readonly efConstruction: number;
   readonly tenant: string | undefined;
   readonly targetRecall: number | undefined;
+  readonly parallelWorkers: number | undefined;
 }
 
 function checkConfig(store: OpenStore, config: HnswConfig): CheckedConfig {
@@ -133,5 +136,6 @@ function checkConfig(store: OpenStore, config: HnswConfig): CheckedConfig {
     efConstruction,
     tenant: tenantId === undefined ? undefined : toTenantId(tenantId),
     targetRecall: targetRecall === false ? undefined : targetRecall,
+    parallelWorkers: integer("parallelWorkers", config.parallelWorkers, 0, 64),
   };
 }

@@ -13,6 +13,7 @@ import { Database } from "../db/database.js";
 import { quoteQualified } from "../db/identifiers.js";
 import { ConfigurationError, IngestError } from "../errors.js";
 import { addRows } from "./add-rows.js";
+import { ModelAdmin } from "../models/model-admin.js";
 import { BasePGVectorStore } from "./base-class.js";
 import { bulkLoad } from "./bulk-load/bulk-load.js";
 import { checkBulkLoad, type BulkLoadOptions, type BulkLoadResult, type BulkLoadSource } from "./bulk-load/options.js";
@@ -179,7 +180,12 @@ export class PostgresVectorStore extends BasePGVectorStore {
     if (this.#options.layout.tenancy === "off") {
       throw new ConfigurationError('Tenancy is off, so there are no tenants; set tenancy: "rls".');
     }
-    return new TenantAdmin(() => this.#open());
+    return new TenantAdmin(() => this.#handle.refresh());
+  }
+
+  /** The embedding models of this store, for the role that owns the tables. */
+  get models(): ModelAdmin {
+    return new ModelAdmin(this.#handle);
   }
 
   /** The lexical index of this store: its state, its compaction, and its building for rows that were there before. */

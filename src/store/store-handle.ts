@@ -75,6 +75,11 @@ export class StoreHandle {
     return this.#opening;
   }
 
+  /** Reads the models anew, for work that must not begin with old ones. */
+  async refresh(): Promise<OpenStore> {
+    return this.renew(await this.open());
+  }
+
   /** Waits for what goes on behind the calls. */
   async end(): Promise<void> {
     await this.#beat.end();

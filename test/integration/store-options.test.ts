@@ -365,6 +365,20 @@ describeServer("PostgresVectorStore", () => {
         expect((await errorOf(open({ tableName }, saying))).name).toBe("UnknownModelError");
       },
 
+      async embedders() {
+        const tableName = newTable();
+        await filled({ tableName, embeddingModel: "model-a", embedders: {} });
+        const odd = { "test/model-a@8": "no embedder" } as never;
+        expect((await errorOf(open({ tableName, embedders: odd }))).message).toContain("no LangChain embedder");
+        expect((await errorOf(open({ tableName, embedders: [] as never }))).name).toBe("ConfigurationError");
+        const other = Object.assign(new HashedEmbeddings(8), { model: "model-b" });
+        const key = (await (await open({ tableName, embeddingModel: "model-a" })).models.list())[0]!.fingerprint;
+        const misfiled = open({ tableName, embeddingModel: "model-a", embedders: { [key]: other } });
+        expect((await errorOf(misfiled)).message).toContain('is the model "model-b"');
+        // Under another fingerprint it is one of a version to come.
+        expect(await open({ tableName, embeddingModel: "model-a", embedders: { later: other } })).toBeDefined();
+      },
+
       async storageType() {
         const half = await filled({ storageType: "halfvec" });
         expect(await columnTypes(half)).toMatchObject({ embedding: "halfvec(8)" });

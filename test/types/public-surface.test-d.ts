@@ -42,6 +42,8 @@ declare const documents: Document[];
 // Values of each entry point.
 expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "adopt"
+  | "comparisonHtml"
+  | "comparisonText"
   | "fromJsonLines"
   | "lintTenancy"
   | "planAdopt"
@@ -50,6 +52,7 @@ expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "ChromaServerError"
   | "ConfigurationError"
   | "ContentCipherError"
+  | "CutoverBlockedError"
   | "DatabaseError"
   | "DimensionMismatchError"
   | "ExtractiveAnswerer"

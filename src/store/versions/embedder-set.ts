@@ -34,9 +34,9 @@ export class EmbedderSet {
     this.#candidates = [...own, ...others];
   }
 
-  /** Whether the store was opened without any embedder, for administration. */
-  get isEmpty(): boolean {
-    return this.#candidates.length === 0;
+  /** Whether the store has no embedder of its own: it is open for administration, and reads the active version. */
+  get administers(): boolean {
+    return !this.#candidates.some(({ key }) => key === undefined);
   }
 
   /** What the embedders at hand call themselves, for messages. */
@@ -51,6 +51,7 @@ export class EmbedderSet {
 
   /** The embedder of each version, if it is here. Embeds the probe text where names do not tell. */
   async assign(versions: readonly RegisteredModel[]): Promise<(VersionEmbedder | undefined)[]> {
+    for (const version of versions) this.#checkKeys(version);
     return Promise.all(
       versions.map(async (version) => {
         for (const candidate of this.#candidates) {
@@ -62,17 +63,24 @@ export class EmbedderSet {
     );
   }
 
+  /** @throws ConfigurationError for an embedder under the fingerprint of another model. */
+  #checkKeys(version: RegisteredModel): void {
+    const wrong = this.#candidates.find(
+      ({ key, identity }) => key === version.fingerprint && compareNames(identity, version) === "different",
+    );
+    if (wrong === undefined) return;
+    throw new ConfigurationError(
+      `embedders: the one under ${JSON.stringify(wrong.key)} is the model ${JSON.stringify(wrong.identity.model)}. ` +
+        "Put each embedder under the fingerprint of its own version, as `models list` shows it.",
+    );
+  }
+
   async #isOf(candidate: Candidate, version: RegisteredModel, all: readonly RegisteredModel[]): Promise<boolean> {
     const { key, identity } = candidate;
     const names = compareNames(identity, version);
     if (key !== undefined) {
-      if (key !== version.fingerprint) return false;
-      if (names === "different") {
-        throw new ConfigurationError(
-          `embedders: the one under ${JSON.stringify(key)} is the model ${JSON.stringify(identity.model)}. ` +
-            "Put each embedder under the fingerprint of its own version, as `models list` shows it.",
-        );
-      }
+      const source = all.find((other) => other.version === version.derivedFrom)?.fingerprint;
+      if (key !== version.fingerprint && key !== source) return false;
       return names === "same" || (await this.#answersLike(candidate, version, true));
     }
     if (names === "different") return false;
@@ -110,10 +118,8 @@ export class EmbedderSet {
 function compareNames(identity: EmbedderIdentity, version: RegisteredModel): "same" | "different" | "unknown" {
   if (identity.model === undefined || version.model === undefined) return "unknown";
   if (identity.model !== version.model) return "different";
-  const revision = version.revision === undefined;
-  const provider =
-    identity.provider === undefined || version.provider === undefined || identity.provider === version.provider;
-  return provider || revision ? "same" : "different";
+  // The provider may differ: one model is served by many.
+  return "same";
 }
 
 function named(identity: EmbedderIdentity, name: string | undefined): EmbedderIdentity {

@@ -23,7 +23,7 @@ export class ProcessBeat {
   /** To be called with the store whenever its models have been read. */
   watch(store: OpenStore): void {
     this.#store = store;
-    if (store.models.live.length < 2 || store.embedders.isEmpty) return this.#stop();
+    if (store.models.live.length < 2 || store.embedders.administers) return this.#stop();
     this.#beat();
     this.#timer ??= setInterval(() => this.#beat(), BEAT_MS).unref();
   }

@@ -25,7 +25,7 @@ export async function readerFor(store: ScopedStore, query?: string | readonly nu
 async function overrideOf(store: ScopedStore): Promise<LiveVersion | undefined> {
   const version = await store.memory.override(store.tenant, store.models.epoch, () => readOverride(store));
   return store.models.live.find(
-    (live) => live.version === version && (live.embedder !== undefined || store.embedders.isEmpty),
+    (live) => live.version === version && (live.embedder !== undefined || store.embedders.administers),
   );
 }
 

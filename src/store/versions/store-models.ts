@@ -33,9 +33,9 @@ export async function viewModels(stored: StoredModels, embedders: EmbedderSet, t
   const active = live.find(({ state }) => state === "active");
   if (active === undefined)
     throw new UnknownModelError(`The table ${JSON.stringify(table)} has no active model version.`);
-  const reading = embedders.isEmpty ? active : readable(live, ({ embedder }) => embedder !== undefined);
+  const reading = embedders.administers ? active : readable(live, ({ embedder }) => embedder !== undefined);
   if (reading === undefined) throw missingEmbedder(active, live, embedders, table);
-  const readingVectors = embedders.isEmpty ? active : readable(live, ({ embedder }) => embedder?.main === true);
+  const readingVectors = embedders.administers ? active : readable(live, ({ embedder }) => embedder?.main === true);
   return { epoch: stored.epoch, overrides: stored.overrides, live, reading, readingVectors };
 }
 
