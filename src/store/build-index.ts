@@ -138,8 +138,10 @@ export async function withBuildMemory<T>(
   build: () => Promise<T>,
   workers?: number,
 ): Promise<T> {
-  const { dimensions, storageType } = store.model;
-  const perRow = dimensions * (storageType === "vector" ? 4 : 2) + BYTES_PER_M * m;
+  const { dimensions, storageType, quantization } = store.model;
+  const bytes = quantization === "binary" ? dimensions / 8 : dimensions * (storageType === "vector" ? 4 : 2);
+  const perRow = bytes + BYTES_PER_M * m;
+  const stored = dimensions * (storageType === "vector" ? 4 : 2);
   const table = quoteQualified(store.schema, store.options.layout.table);
   await session.execute({
     name: "build-memory",
@@ -148,7 +150,7 @@ export async function withBuildMemory<T>(
         pg_size_bytes(current_setting('maintenance_work_mem')),
         least(
           pg_size_bytes(current_setting('shared_buffers')),
-          (greatest(c.reltuples, pg_table_size(c.oid)::float8 / ${raw(String(perRow))}) * ${raw(String(perRow))} * 1.1)::int8
+          (greatest(c.reltuples, pg_table_size(c.oid)::float8 / ${raw(String(stored))}) * ${raw(String(perRow))} * 1.1)::int8
         )) / 1024 || 'kB', false)
       from pg_class c where c.oid = to_regclass(${table}::text)`,
   });

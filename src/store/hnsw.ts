@@ -5,7 +5,7 @@ import { FIXED_COLUMNS, type StorageType } from "../schema/layout.js";
 import { derivedName } from "../schema/partitions.js";
 import { createPartitionedIndex, ensureIndex, withBuildMemory } from "./build-index.js";
 import { DEFAULT_TARGET_RECALL, noteRecall } from "./measure-recall.js";
-import { operatorClass } from "./metric.js";
+import { operatorClass, signsOf } from "./metric.js";
 import type { OpenStore } from "./open.js";
 import { integer } from "./options.js";
 import { toTenantId } from "./tenant.js";
@@ -36,6 +36,8 @@ export interface HnswConfig {
 /** Dimensions that pgvector's HNSW can index for each type. */
 const MAX_DIMENSIONS: Record<StorageType, number> = { vector: 2_000, halfvec: 4_000 };
 
+const MAX_BITS = 64_000;
+
 /**
  * Builds an HNSW index on the embedding column with `create index concurrently`, so that reads and writes go on, and
  * measures how many candidates its searches need. Does nothing when the index is there; replaces the invalid remains of
@@ -61,8 +63,13 @@ async function build(store: OpenStore, name: string, config: CheckedConfig): Pro
   const { m, efConstruction, tenant } = config;
   const { table } = store.options.layout;
   const rows = tenant === undefined ? "" : ` where ${FIXED_COLUMNS.tenant} = ${quoteLiteral(tenant)}`;
-  const opclass = operatorClass(store.options.metric, store.model.storageType, store.server.vector.schema);
-  const using = sql`using hnsw (${store.columns.embedding} ${raw(opclass)}) with (m = ${raw(String(m))}, ef_construction = ${raw(String(efConstruction))})${raw(rows)}`;
+  const opclass = operatorClass(store.options.metric, store.model, store.server.vector.schema);
+  const { embedding } = store.columns;
+  const indexed =
+    store.model.quantization === "binary"
+      ? signsOf(embedding, store.model.dimensions, store.server.vector.schema)
+      : embedding;
+  const using = sql`using hnsw (${indexed} ${raw(opclass)}) with (m = ${raw(String(m))}, ef_construction = ${raw(String(efConstruction))})${raw(rows)}`;
   if (store.partitioned) return createPartitionedIndex(store, name, using);
   const index = { schema: store.schema, table, name, using };
   const built = await store.database.connection((session) =>
@@ -91,7 +98,7 @@ interface CheckedConfig {
 
 function checkConfig(store: OpenStore, config: HnswConfig): CheckedConfig {
   const { model, options } = store;
-  const limit = MAX_DIMENSIONS[model.storageType];
+  const limit = model.quantization === "binary" ? MAX_BITS : MAX_DIMENSIONS[model.storageType];
   if (config.dimensions !== undefined && config.dimensions !== model.dimensions) {
     throw new DimensionMismatchError(
       `createHnswIndex: dimensions is ${config.dimensions}, the embedding column has ${model.dimensions}; leave it out.`,
@@ -105,10 +112,10 @@ function checkConfig(store: OpenStore, config: HnswConfig): CheckedConfig {
         `${model.dimensions.toLocaleString("en")}. ` +
         (model.dimensions <= MAX_DIMENSIONS.halfvec
           ? 'Create the store with storageType: "halfvec", or shorten the vectors (OpenAI: `dimensions`).'
-          : "Shorten the vectors (OpenAI: `dimensions`) or use a model with fewer; searches stay exact until then."),
+          : 'Create the store with quantization: "binary", or add such a version: langchain-pgvector models add --quantization binary.'),
     );
   }
-  const wanted = operatorClass(options.metric, model.storageType, store.server.vector.schema);
+  const wanted = operatorClass(options.metric, model, store.server.vector.schema);
   const given = config.distanceFunction;
   if (given !== undefined && !wanted.endsWith(`."${given}"`)) {
     throw new ConfigurationError(

@@ -231,6 +231,7 @@ export async function newModel(
     dimensions,
     metric: options.metric,
     storageType: options.storageType ?? (dimensions > 2_000 && dimensions <= 4_000 ? "halfvec" : "vector"),
+    quantization: options.quantization ?? (dimensions > 4_000 ? "binary" : "none"),
     probe: probe && encodeProbe(probe),
   };
 }

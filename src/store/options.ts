@@ -4,7 +4,7 @@ import type { Pool } from "../db/pool.js";
 import { ConfigurationError } from "../errors.js";
 import { parseFilter, type Filter, type FilterNode } from "./filter/index.js";
 import type { LexicalSettings } from "../schema/lexical.js";
-import { checkLayout, type Layout, type Metric, type StorageType } from "../schema/layout.js";
+import { checkLayout, type Layout, type Metric, type Quantization, type StorageType } from "../schema/layout.js";
 import { parsePromotedKeys, type PromotedType } from "../schema/promoted-keys.js";
 import type { PGVectorStoreArgs } from "./base-class.js";
 import { metricOfCollection } from "./collection-metric.js";
@@ -51,6 +51,12 @@ export interface PostgresVectorStoreArgs extends Omit<PGVectorStoreArgs, "filter
    * @defaultValue `"vector"` up to 2,000 dimensions, which an HNSW index can cover, `"halfvec"` up to 4,000
    */
   storageType?: StorageType;
+  /**
+   * How a table that has to be created finds vectors: `"binary"` indexes their signs alone, a 32nd of their size, and
+   * compares the best of those exactly, in the same statement.
+   * @defaultValue `"none"`; `"binary"` beyond 4,000 dimensions, which no other index can cover
+   */
+  quantization?: Quantization;
   /**
    * `"rls"`: the database keeps tenants apart, and every call names one.
    * @defaultValue `"off"`
@@ -123,6 +129,7 @@ export interface ResolvedOptions {
   /** Whether the metric was asked for; otherwise that of the collection or of the store's model takes its place. */
   readonly metricGiven: boolean;
   readonly storageType: StorageType | undefined;
+  readonly quantization: Quantization | undefined;
   readonly dimensions: number | undefined;
   readonly embeddingModel: string | undefined;
   readonly embedders: Readonly<Record<string, EmbeddingsInterface>>;
@@ -185,6 +192,7 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
     metric: checkMetric(args.distanceStrategy ?? metricOfCollection(args.collectionMetadata) ?? "cosine"),
     metricGiven: args.distanceStrategy !== undefined,
     storageType: oneOf("storageType", args.storageType, ["vector", "halfvec"]),
+    quantization: oneOf("quantization", args.quantization, ["none", "binary"]),
     dimensions: integer("dimensions", args.dimensions, 1, 16_000),
     embeddingModel: args.embeddingModel,
     embedders: checkEmbedders(args.embedders),

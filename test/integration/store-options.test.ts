@@ -379,6 +379,14 @@ describeServer("PostgresVectorStore", () => {
         expect(await open({ tableName, embeddingModel: "model-a", embedders: { later: other } })).toBeDefined();
       },
 
+      async quantization() {
+        const quantized = await filled({ quantization: "binary" });
+        expect((await quantized.models.list())[0]!.quantization).toBe("binary");
+        await quantized.createHnswIndex({ targetRecall: false });
+        expect(contents(await quantized.similaritySearch("red", 9))).toEqual(everything);
+        expect((await errorOf(open({ quantization: "scalar" as never }))).name).toBe("ConfigurationError");
+      },
+
       async storageType() {
         const half = await filled({ storageType: "halfvec" });
         expect(await columnTypes(half)).toMatchObject({ embedding: "halfvec(8)" });

@@ -22,6 +22,9 @@ interface BackfillFlags extends ModelsFlags {
   readonly indexWorkers?: number;
 }
 
+/** Fields of a file of vectors; the text of a row is the one that is stored. */
+const NAMES = { id: "id", content: "content", metadata: "metadata", embedding: "embedding" };
+
 export function addModelsBackfill(models: Command, context: CliContext): void {
   addModelsCommand(models, "backfill", "fill the missing vectors of a version and build its index, online")
     .option("--version <number>", "default: the version that is being added", atLeast(1))
@@ -76,7 +79,7 @@ function printPlan(
 }
 
 async function* vectorsOf(file: string): AsyncGenerator<AdoptedVector> {
-  for await (const item of await readVectorFile(file, { fields: {}, documents: undefined })) {
+  for await (const item of await readVectorFile(file, { fields: NAMES, documents: undefined })) {
     if (item instanceof Error) throw item;
     if (!("document" in item) || item.document.id === undefined) {
       throw new ConfigurationError(
