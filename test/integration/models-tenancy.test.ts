@@ -48,7 +48,11 @@ describeServer("changing the model under row-level security", () => {
     await app.forTenant("a").addDocuments([{ id: "new", pageContent: "a keeps more", metadata: {} }]);
     const result = await owner.models.backfill({ maxSlowdown: false });
     expect(result).toMatchObject({ filled: 18, missing: 0, state: "ready" });
-    const findings = await lintTenancy({ pool: database.newPool(), tableName, ...testSchema() });
+    const findings = await lintTenancy({
+      pool: database.newPool({ connectionString: database.appUrl }),
+      tableName,
+      ...testSchema(),
+    });
     expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);
     expect(findings.map(({ code }) => code)).toEqual([]);
 
