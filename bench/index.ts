@@ -12,6 +12,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmar
   "tenant-delete": () => import("./tenant-delete.js"),
   "promoted-keys": () => import("./promoted-keys.js"),
   "tenant-move": () => import("./tenant-move.js"),
+  operations: () => import("./operations.js"),
 };
 
 const USAGE = `npm run bench -- <${Object.keys(BENCHMARKS).join("|")}> [--quick] [--rows n] [--dimensions d]\n`;

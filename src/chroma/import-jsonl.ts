@@ -1,7 +1,8 @@
+import { fileSource, readJsonLines } from "./import/file-source.js";
 import { importRecords, type ImportReport } from "./import/import.js";
-import { checkMapping, jsonlSource, type RecordMapping } from "./import/jsonl-source.js";
 import type { ImportArgs } from "./import/options.js";
 import { planRecords, type ImportPlan } from "./import/plan.js";
+import { checkMapping, type RecordMapping } from "./import/record-mapping.js";
 
 /** {@link ImportArgs} and the file to read. */
 export interface ImportJsonlArgs extends ImportArgs {
@@ -24,10 +25,10 @@ export interface ImportJsonlArgs extends ImportArgs {
  * ```
  */
 export async function importJsonl({ file, mapping, ...args }: ImportJsonlArgs): Promise<ImportReport> {
-  return importRecords(jsonlSource(file, checkMapping(mapping)), args);
+  return importRecords(fileSource(file, checkMapping(mapping), readJsonLines), args);
 }
 
 /** What {@link importJsonl} would do; changes nothing. */
 export async function planImportJsonl({ file, mapping, ...args }: ImportJsonlArgs): Promise<ImportPlan> {
-  return planRecords(jsonlSource(file, checkMapping(mapping)), args);
+  return planRecords(fileSource(file, checkMapping(mapping), readJsonLines), args);
 }

@@ -11,4 +11,6 @@ export { exportChroma, type ExportChromaArgs, type ExportedChromaCollection } fr
 export { DualStore, type DualStoreOptions, type ReadDifference } from "./dual-store.js";
 export { runChromaServer, type ChromaServer, type RunChromaOptions } from "./run-server.js";
 export { importJsonl, planImportJsonl, type ImportJsonlArgs } from "./import-jsonl.js";
-export type { RecordMapping } from "./import/jsonl-source.js";
+export { importParquet, planImportParquet, type ImportParquetArgs } from "./import-parquet.js";
+export { importTable, planImportTable, type ImportTableArgs } from "./import-table.js";
+export type { RecordMapping } from "./import/record-mapping.js";

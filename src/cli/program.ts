@@ -12,6 +12,8 @@ import { addIngest } from "./ingest.js";
 import { addInit } from "./init.js";
 import { addModels } from "./models/index.js";
 import { addSearch } from "./search.js";
+import { addSize } from "./size.js";
+import { addStats } from "./stats.js";
 import { addTenants } from "./tenants/index.js";
 
 /**
@@ -55,6 +57,8 @@ function createProgram(context: CliContext): Command {
   addModels(program, context);
   program.commandsGroup("Operate:");
   addDoctor(program, context);
+  addStats(program, context);
+  addSize(program, context);
   program.addHelpText("after", "\nEvery verb explains itself: langchain-pgvector <verb> --help");
   return program;
 }

@@ -80,7 +80,8 @@ async function openTarget(context: CliContext, flags: TargetFlags, embedded: Emb
   return openEmbedded(folder, label);
 }
 
-function openServer(url: string, origin: string): Target {
+/** @throws ConfigurationError when the URL is none; `origin` says where it came from. No I/O. */
+export function openServer(url: string, origin: string): Target {
   const label = redactUrl(url);
   if (!/^(postgres(ql)?:\/\/|socket:|\/)/.test(url)) {
     throw new ConfigurationError(

@@ -88,7 +88,8 @@ function writeVector(buffer: Buffer, offset: number, vector: ArrayLike<number>):
 }
 
 function vectorToText(vector: ArrayLike<number>): string {
-  return `[${Array.from(vector).join(",")}]`;
+  // A number's own text has no minus before zero.
+  return `[${Array.from(vector, (value) => (Object.is(value, -0) ? "-0" : String(value))).join(",")}]`;
 }
 
 /** The binary form of a one-dimensional array without nulls. */

@@ -1,19 +1,18 @@
 import type { Callbacks } from "@langchain/core/callbacks/manager";
 import { Document, type DocumentInterface } from "@langchain/core/documents";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import { maximalMarginalRelevance } from "@langchain/core/utils/math";
 import type {
   MaxMarginalRelevanceSearchOptions,
   VectorStoreInterface,
   VectorStoreRetrieverInput,
 } from "@langchain/core/vectorstores";
-import type pg from "pg";
 import { orAbort } from "../db/abort.js";
 import { Database } from "../db/database.js";
 import { quoteQualified } from "../db/identifiers.js";
 import { ConfigurationError, IngestError } from "../errors.js";
-import { addRows } from "./add-rows.js";
 import { ModelAdmin } from "../models/model-admin.js";
+import { addRows } from "./add-rows.js";
+import { baseArgs } from "./base-args.js";
 import { BasePGVectorStore } from "./base-class.js";
 import { bulkLoad } from "./bulk-load/bulk-load.js";
 import { checkBulkLoad, type BulkLoadOptions, type BulkLoadResult, type BulkLoadSource } from "./bulk-load/options.js";
@@ -23,14 +22,15 @@ import { planDelete, type DeleteParams } from "./delete.js";
 import { LexicalIndex } from "./lexical/lexical-index.js";
 import { checkWords, searchByWords } from "./lexical/search-by-words.js";
 import { checkExpiry, expireStore, type ExpireOptions } from "./expire.js";
-import { combineFilters, parseDocumentFilter, parseFilter, type Filter } from "./filter/index.js";
+import { combineFilters, parseDocumentFilter, parseFilter } from "./filter/index.js";
 import { getByIds, planGet, type GetParams, type StoredChunk } from "./get.js";
 import type { Metric } from "../schema/layout.js";
 import { createHnswIndex, type HnswConfig } from "./hnsw.js";
 import { checkMetric, operatorText } from "./metric.js";
 import { checkDimensions, openStore, type OpenStore, type ScopedStore } from "./open.js";
 import { integer, resolveOptions, resolvePool, type PostgresVectorStoreArgs, type ResolvedOptions } from "./options.js";
-import { PostgresRetriever, type PostgresRetrieverOptions } from "./retriever.js";
+import { checkMmr, mostDiverse } from "./mmr.js";
+import { PostgresRetriever, retrieverFields, type PostgresRetrieverOptions } from "./retriever.js";
 import { toChunkRows } from "./rows.js";
 import { checkK, toSearchHit, type SearchHit, type SearchOptions } from "./search-hit.js";
 import { denseSearch, type DenseHit, type DenseSearch } from "./search.js";
@@ -72,33 +72,11 @@ export class PostgresVectorStore extends BasePGVectorStore {
     const options = resolveOptions(args);
     const { pool, owned } = resolvePool(args);
     const database = new Database(pool);
-    const { layout } = options;
     const storePool = new StorePool(database, async () => (await this.#scoped()).settings);
-    super(embeddings, {
-      pool: storePool as unknown as pg.Pool,
-      tableName: layout.table,
-      ...(layout.collectionsTable !== undefined && {
-        collectionTableName: layout.collectionsTable,
-        collectionName: options.collection,
-      }),
-      collectionMetadata: options.collectionMetadata,
-      schemaName: layout.schema ?? null,
-      extensionSchemaName: layout.extensionSchema ?? null,
-      skipInitializationCheck: options.skipInitializationCheck,
-      columns: {
-        idColumnName: layout.columns.id,
-        vectorColumnName: layout.columns.embedding,
-        contentColumnName: layout.columns.content,
-        metadataColumnName: layout.columns.metadata,
-      },
-      ...(args.verbose !== undefined && { verbose: args.verbose }),
-      chunkSize: options.chunkSize,
-      distanceStrategy: options.metric,
-      scoreNormalization: options.scoreNormalization,
-    });
+    super(embeddings, baseArgs(args, options, storePool));
     this.filter = args.filter as typeof this.filter;
     // The base class keeps everything it was given here, the password included.
-    this.lc_kwargs = { tableName: layout.table };
+    this.lc_kwargs = { tableName: options.layout.table };
     this.#args = args;
     this.#options = options;
     this.#database = database;
@@ -319,10 +297,8 @@ export class PostgresVectorStore extends BasePGVectorStore {
     query: string,
     options: MaxMarginalRelevanceSearchOptions<this["FilterType"]>,
   ): Promise<Document[]> {
-    const { k = 4, lambda = 0.5, filter } = options;
-    if (!(lambda >= 0 && lambda <= 1)) throw new ConfigurationError(`lambda must be from 0 to 1, got ${lambda}.`);
-    const fetchK = Math.max(checkK(options.fetchK ?? 20, "fetchK"), checkK(k));
-    const request = this.#searchRequest({ k: fetchK, filter, includeEmbeddings: true });
+    const { k, fetchK, lambda } = checkMmr(options);
+    const request = this.#searchRequest({ k: fetchK, filter: options.filter, includeEmbeddings: true });
     const words = checkWords(query, {}, this.#options);
     const embed = embedOnce(query);
     const { store, vector, hits } = await this.#run(
@@ -335,13 +311,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
       },
       { query },
     );
-    const chosen = maximalMarginalRelevance(
-      vector,
-      hits.map((hit) => hit.embedding!),
-      lambda,
-      k,
-    );
-    const best = chosen.map((index) => hits[index]!);
+    const best = mostDiverse(vector, hits, { k, lambda });
     return (await decryptHits(this.#options.contentCipher, store.tenant, best)).map((hit) => hit.document);
   }
 
@@ -373,18 +343,9 @@ export class PostgresVectorStore extends BasePGVectorStore {
     metadata?: Record<string, unknown>,
     verbose?: boolean,
   ): PostgresRetriever<this> {
-    const fields: PostgresRetrieverOptions =
-      typeof kOrFields === "object"
-        ? (kOrFields as PostgresRetrieverOptions)
-        : { ...(kOrFields !== undefined && { k: kOrFields }) };
-    // Checked here, so that a misspelt filter fails where it is written; an empty one filters nothing.
-    const filters = [fields.filter, filter as Filter | undefined].filter((part) => parseFilter(part) !== undefined);
+    const fields = retrieverFields(kOrFields, filter, { callbacks, metadata, verbose });
     return new PostgresRetriever({
-      ...(callbacks !== undefined && { callbacks }),
-      ...(metadata !== undefined && { metadata }),
-      ...(verbose !== undefined && { verbose }),
       ...fields,
-      ...(filters.length > 0 && { filter: filters.length === 1 ? filters[0]! : { $and: filters as Filter[] } }),
       tags: [...(fields.tags ?? tags ?? []), this._vectorstoreType()],
       vectorStore: this,
     });

@@ -1,9 +1,14 @@
 import { Document } from "@langchain/core/documents";
 import type { BaseRetrieverInput } from "@langchain/core/retrievers";
-import { VectorStoreRetriever, type VectorStoreRetrieverMMRSearchKwargs } from "@langchain/core/vectorstores";
+import {
+  VectorStoreRetriever,
+  type VectorStoreInterface,
+  type VectorStoreRetrieverInput,
+  type VectorStoreRetrieverMMRSearchKwargs,
+} from "@langchain/core/vectorstores";
 import type { CallbackManagerForRetrieverRun } from "@langchain/core/callbacks/manager";
 import { ConfigurationError } from "../errors.js";
-import type { Filter } from "./filter/index.js";
+import { parseFilter, type Filter } from "./filter/index.js";
 import { checkFusion, checkWeights, type Fusion, type FusionWeights } from "./fusion/fusion.js";
 import { checkLanguage } from "./lexical/options.js";
 import { checkSearchType, integer, type SearchType } from "./options.js";
@@ -89,4 +94,24 @@ export class PostgresRetriever<V extends PostgresVectorStore = PostgresVectorSto
 
 function fieldsOf({ id, pageContent }: Document): { id?: string; pageContent: string } {
   return { ...(id !== undefined && { id }), pageContent };
+}
+
+/** One set of fields from the arguments of both of LangChain's ways to ask for a retriever. */
+export function retrieverFields(
+  kOrFields: number | PostgresRetrieverOptions | Partial<VectorStoreRetrieverInput<VectorStoreInterface>> | undefined,
+  filter: Filter | undefined,
+  others: Pick<PostgresRetrieverOptions, "callbacks" | "metadata" | "verbose">,
+): PostgresRetrieverOptions {
+  const fields: PostgresRetrieverOptions =
+    typeof kOrFields === "object"
+      ? (kOrFields as PostgresRetrieverOptions)
+      : { ...(kOrFields !== undefined && { k: kOrFields }) };
+  // Checked here, so that a misspelt filter fails where it is written; an empty one filters nothing.
+  const filters = [fields.filter, filter].filter((part) => parseFilter(part) !== undefined) as Filter[];
+  const given = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined));
+  return {
+    ...given,
+    ...fields,
+    ...(filters.length > 0 && { filter: filters.length === 1 ? filters[0]! : { $and: filters } }),
+  };
 }

@@ -46,10 +46,7 @@ export async function compareWithChroma(url: string, pool: Pool, size: Compariso
     await fillCollection(client, `sample-${space}`, space, sampleRecords(count, size.dimensions, index), exact(count));
   }
   const collections = Object.keys(size.records).map((space) => `sample-${space}`);
-  const chromaReadSeconds = 2 * (await readSeconds(client, collections));
-  const started = performance.now();
-  const report = await importChroma({ chroma: { url }, pool, collections, tableName: "compared" });
-  const importSeconds = (performance.now() - started) / 1_000;
+  const { report, importSeconds, chromaReadSeconds } = await timeImport(url, pool, collections, "compared");
 
   let records = 0;
   let differentRecords = 0;
@@ -90,6 +87,25 @@ export async function compareWithChroma(url: string, pool: Pool, size: Compariso
     differentResults,
     distanceError,
   };
+}
+
+export interface TimedImport {
+  readonly report: ImportReport;
+  readonly importSeconds: number;
+  /** Reading alone, twice as the import reads, right before it. */
+  readonly chromaReadSeconds: number;
+}
+
+export async function timeImport(
+  url: string,
+  pool: Pool,
+  collections: readonly string[],
+  tableName: string,
+): Promise<TimedImport> {
+  const chromaReadSeconds = 2 * (await readSeconds(new ChromaClient({ url }), collections));
+  const started = performance.now();
+  const report = await importChroma({ chroma: { url }, pool, collections, tableName });
+  return { report, importSeconds: (performance.now() - started) / 1_000, chromaReadSeconds };
 }
 
 /** Reading alone, as the import reads. */

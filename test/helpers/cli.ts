@@ -18,6 +18,8 @@ export interface CliOptions {
   readonly signal?: AbortSignal;
   /** Called with each line of stderr, as it comes. */
   readonly onErr?: (line: string) => void;
+  /** Called with each result, as it comes. */
+  readonly onOut?: (text: string) => void;
 }
 
 /** A folder for a test, and the command line run inside this process as if started there. */
@@ -40,7 +42,10 @@ export class CliFolder {
     const code = await runCli(args, {
       env: options.env ?? {},
       cwd: this.path,
-      out: (text) => (out += `${text}\n`),
+      out: (text) => {
+        out += `${text}\n`;
+        options.onOut?.(text);
+      },
       write: (text) => {
         out += text;
         pieces.push(text);

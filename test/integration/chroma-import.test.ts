@@ -391,6 +391,22 @@ await describeChroma("importing from a Chroma server", () => {
     expect((await errorOf(importChroma(args({ collections: ["nope"] })))).message).toMatch(/\[nope\] does not exist/);
   });
 
+  test("from a tenant and a database of Chroma's own", async () => {
+    const post = async (path: string, body: object): Promise<void> => {
+      const headers = { "content-type": "application/json" };
+      const { status } = await fetch(chroma.url + path, { method: "POST", headers, body: JSON.stringify(body) });
+      expect(status).toBe(200);
+    };
+    await post("/api/v2/tenants", { name: "acme" });
+    await post("/api/v2/tenants/acme/databases", { name: "docs" });
+    const connection = { url: proxy.url, tenant: "acme", database: "docs", retries: 0 };
+    const own = sampleRecords(20, DIMENSIONS, 9);
+    await fillCollection(new ChromaClient({ ...connection, url: chroma.url }), "own", "l2", own);
+    const report = await importChroma({ chroma: connection, pool: database.pool, tableName });
+    expect(report.collections).toMatchObject([{ name: "own", records: 20 }]);
+    expect(await (await open({ collectionName: "own" })).get({ include: [] })).toHaveLength(20);
+  });
+
   test("a server that is no Chroma, or an old one", async () => {
     const of = async (answer: { status: number; body: string }): Promise<string> => {
       proxy.tamper = () => answer;

@@ -63,7 +63,14 @@ export async function openDestination(
   const open = await openStore(database, destination.options, recordedModel(provider));
   const scoped = scopeTo(open, destination.tenant);
   // Rows under another collection are outside every scope, of searches, of `get` and of deletes alike.
-  const staged = { ...scoped, options: { ...scoped.options, collection: destination.staging, filter: undefined } };
+  const options: ResolvedOptions = {
+    ...scoped.options,
+    collection: destination.staging,
+    filter: undefined,
+    // A record that is copied again is what the source says, without keys that it had before.
+    metadataOnUpsert: "replace",
+  };
+  const staged = { ...scoped, options };
   return { ...destination, staged, visible: scoped };
 }
 

@@ -2,12 +2,12 @@ import { Database } from "../../db/database.js";
 import { ConfigurationError, DimensionMismatchError } from "../../errors.js";
 import { resolvePool } from "../../store/options.js";
 import { findVacuumable, vacuumRelations } from "../../store/vacuum.js";
+import { copyCollection } from "./copy.js";
 import { destinationOf, openDestination, type Destination, type OpenDestination } from "./destination.js";
 import { resolveImport, type ImportArgs, type ImportProgress, type ResolvedImport } from "./options.js";
-import { Findings, prepareRecords } from "./prepare.js";
+import { Findings } from "./prepare.js";
 import { countExisting, occupied, publish } from "./publish.js";
-import { readAhead, type KnownIds, type RecordSource, type SourceCollection } from "./source.js";
-import { countRows, discardStaged, idsIn, stageRows } from "./stage.js";
+import type { RecordSource, SourceCollection } from "./source.js";
 import { verifyCollection, type Verification } from "./verify.js";
 
 /** What became of one collection. */
@@ -121,7 +121,9 @@ async function importCollection(
   const progress = (phase: ImportProgress["phase"], done: number): void =>
     onProgress?.({ collection: source.name, phase, done, total });
   const findings = new Findings();
-  const { resumed, readSeconds } = await copy(open, source, options, findings, (done) => progress("copy", done));
+  const { resumed, readSeconds } = await copyCollection(source, open.staged, options, findings, (done) =>
+    progress("copy", done),
+  );
   const verification =
     options.args.verify === false
       ? undefined
@@ -149,32 +151,6 @@ async function importCollection(
     seconds: (performance.now() - started) / 1_000,
     readSeconds,
   };
-}
-
-async function copy(
-  { staged }: OpenDestination,
-  source: SourceCollection,
-  options: ResolvedImport,
-  findings: Findings,
-  onProgress: (done: number) => void,
-): Promise<{ resumed: number; readSeconds: number }> {
-  const { signal, restart } = options.args;
-  if (restart) await discardStaged(staged);
-  const resumed = await countRows(staged, signal);
-  const known: KnownIds | undefined = resumed === 0 ? undefined : (ids) => idsIn(staged, ids);
-  let done = resumed;
-  let waited = 0;
-  let since = performance.now();
-  for await (const records of readAhead(source.pages(options.pageRows, known))) {
-    waited += performance.now() - since;
-    signal?.throwIfAborted();
-    const rows = prepareRecords(records, source.name, staged, options, findings);
-    await stageRows(staged, rows);
-    done += records.length;
-    onProgress(done);
-    since = performance.now();
-  }
-  return { resumed, readSeconds: (waited + performance.now() - since) / 1_000 };
 }
 
 /** Publishing leaves as many dead rows as live ones, and statistics that know neither. */

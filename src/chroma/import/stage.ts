@@ -1,4 +1,4 @@
-import sql from "sql-template-tag";
+import sql, { type Sql } from "sql-template-tag";
 import { TextArrayParameter } from "../../db/codec.js";
 import type { Session } from "../../db/database.js";
 import { addRows } from "../../store/add-rows.js";
@@ -6,30 +6,45 @@ import { scope, type ScopedStore } from "../../store/open.js";
 import type { Layout } from "../../schema/layout.js";
 import type { PreparedRow } from "./prepare.js";
 
-/** Stores rows where nothing reads them yet; the one place that writes the records of an import. */
-export async function stageRows(staged: ScopedStore, rows: readonly PreparedRow[]): Promise<void> {
-  if (rows.length === 0) return;
-  // A table of collections lists what is visible, and staged rows are not.
+/** A table of collections lists what is visible, and staged rows are not. */
+export function withoutCollections(staged: ScopedStore): ScopedStore {
   const layout: Layout = { ...staged.options.layout, collectionsTable: undefined };
-  const store = { ...staged, options: { ...staged.options, layout } };
-  await addRows(
-    store,
-    rows,
-    rows.map((row) => row.vector),
+  return { ...staged, options: { ...staged.options, layout } };
+}
+
+/** Stores staged rows in place of those of their ids. */
+export async function replaceStaged(staged: ScopedStore, rows: readonly PreparedRow[]): Promise<void> {
+  const vectors = rows.map((row) => row.vector);
+  await addRows(withoutCollections(staged), rows, vectors);
+}
+
+/**
+ * The rows of some ids. Each is looked up by itself: a table that was filled a moment ago has no statistics, from which
+ * the planner would conclude that reading all of the collection is the shortest way to a page of it.
+ */
+export async function lookUp(
+  store: ScopedStore,
+  ids: readonly string[],
+  columns: Sql,
+): Promise<Record<string, unknown>[]> {
+  const { rows } = await store.database.execute(
+    {
+      name: "import-look-up",
+      sql: sql`
+        select found.* from unnest(${new TextArrayParameter(ids)}::text[]) as wanted ("langchain_pgvector id")
+        cross join lateral (
+          select ${columns} from ${store.table}
+          where ${scope(store)} and ${store.columns.id} = "langchain_pgvector id" limit 1
+        ) as found`,
+    },
+    { settings: store.settings },
   );
+  return rows;
 }
 
 /** Which of some ids are there. */
 export async function idsIn(store: ScopedStore, ids: readonly string[]): Promise<ReadonlySet<string>> {
-  const { rows } = await store.database.execute(
-    {
-      name: "import-known-ids",
-      sql: sql`
-        select ${store.columns.id} as id from ${store.table}
-        where ${scope(store)} and ${store.columns.id} = any(${new TextArrayParameter(ids)}::text[])`,
-    },
-    { settings: store.settings },
-  );
+  const rows = await lookUp(store, ids, sql`${store.columns.id} as id`);
   return new Set(rows.map((row) => row["id"] as string));
 }
 

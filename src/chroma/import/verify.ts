@@ -1,21 +1,24 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
+import sql from "sql-template-tag";
+import { decodeVector } from "../../db/codec.js";
+import { float16Bits } from "../../db/float16.js";
 import { IngestError } from "../../errors.js";
-import { planGet, type StoredChunk } from "../../store/get.js";
+import { decryptContents } from "../../store/content-cipher.js";
 import type { ScopedStore } from "../../store/open.js";
-import { denseSearch } from "../../store/search.js";
+import { denseSearch, embeddingAsText } from "../../store/search.js";
 import type { ResolvedImport } from "./options.js";
 import { Findings, prepareRecords, type PreparedRow } from "./prepare.js";
 import { readAhead, type SourceCollection } from "./source.js";
-import { countRows, stageRows } from "./stage.js";
+import { countRows, lookUp, replaceStaged } from "./stage.js";
 
 /** What comparing a collection with its source gave. */
 export interface Verification {
-  /** Records that were read again and compared: id, document, metadata and every float of the vector. */
+  /** Records that were read again and compared: id, document, metadata and every bit of the vector. */
   readonly compared: number;
   /** Those of them that had changed at the source since they were copied, and were copied again. */
   readonly changed: number;
-  /** Sum over all records of a hash of id and float32 vector, in hexadecimal; the same on both sides. */
+  /** Sum over all records of a hash of id and vector as the column keeps it, in hexadecimal; the same on both sides. */
   readonly vectorChecksum: string;
   /** Searches that were run on both sides. */
   readonly queries: number;
@@ -24,6 +27,8 @@ export interface Verification {
 }
 
 const OVERLAP_AT = 10;
+/** Bytes before the numbers in pgvector's binary form. */
+const VECTOR_HEADER = 4;
 
 /**
  * Reads the source once more and compares every record with its staged row.
@@ -47,17 +52,19 @@ export async function verifyCollection(
     options.args.signal?.throwIfAborted();
     const rows = prepareRecords(records, source.name, staged, options, new Findings());
     const stored = await storedRows(staged, rows);
-    const different = rows.filter((row) => !isSame(row, stored.get(row.id), staged));
+    const bits = new Map(rows.map((row) => [row.id, storedBits(row.vector, staged)]));
+    const same = (row: PreparedRow): boolean => isSame(row, bits.get(row.id)!, stored.get(row.id));
+    const different = rows.filter((row) => !same(row));
     if (different.length > 0) {
       changed += different.length;
-      await stageRows(staged, different);
+      await replaceStaged(staged, different);
       for (const [id, row] of await storedRows(staged, different)) stored.set(id, row);
-      const still = different.find((row) => !isSame(row, stored.get(row.id), staged));
+      const still = different.find((row) => !same(row));
       if (still !== undefined) throw unequal(source.name, still.id);
     }
     for (const row of rows) {
-      theirs.add(row.id, rounded(row.vector, staged));
-      ours.add(row.id, stored.get(row.id)!.embedding!);
+      theirs.add(row.id, bits.get(row.id)!);
+      ours.add(row.id, stored.get(row.id)!.vector);
       if (compared % every === 0 && queries.length < options.sampleQueries) queries.push(row.vector);
       compared += 1;
     }
@@ -75,38 +82,46 @@ export async function verifyCollection(
   };
 }
 
-async function storedRows(store: ScopedStore, rows: readonly PreparedRow[]): Promise<Map<string, StoredChunk>> {
-  const ids = rows.map((row) => row.id);
-  const get = planGet({ ids, include: ["documents", "metadatas", "embeddings"] }, store.options.contentCipher);
-  return new Map((await get(store)).map((chunk) => [chunk.id, chunk]));
+interface StoredRow {
+  readonly id: string;
+  readonly content: string;
+  readonly metadata: unknown;
+  readonly vector: Uint8Array;
 }
 
-function isSame(row: PreparedRow, stored: StoredChunk | undefined, store: ScopedStore): boolean {
-  if (stored?.embedding?.length !== row.vector.length) return false;
-  const vector = rounded(row.vector, store);
-  return (
-    stored.content === row.content &&
-    isDeepStrictEqual(stored.metadata, JSON.parse(row.metadata)) &&
-    stored.embedding.every((value, index) => value === vector[index])
+async function storedRows(store: ScopedStore, rows: readonly PreparedRow[]): Promise<Map<string, StoredRow>> {
+  const { id, content, metadata } = store.columns;
+  const columns = sql`${id} as id, ${content} as content, ${metadata} as metadata, ${embeddingAsText(store)} as vector`;
+  const ids = rows.map((row) => row.id);
+  const found = (await lookUp(store, ids, columns)) as unknown as (Omit<StoredRow, "vector"> & { vector: string })[];
+  const contents = await decryptContents(store.options.contentCipher, store.tenant, found);
+  return new Map(
+    found.map(({ vector, ...row }, index) => [
+      row.id,
+      { ...row, content: contents[index]!, vector: sentBits(vector, store) },
+    ]),
   );
 }
 
-/** A vector as its column keeps it. */
-function rounded(vector: readonly number[], { model }: ScopedStore): number[] {
-  return vector.map(model.storageType === "halfvec" ? toHalf : Math.fround);
+function isSame(row: PreparedRow, vector: Uint8Array, stored: StoredRow | undefined): boolean {
+  return (
+    stored !== undefined &&
+    stored.content === row.content &&
+    isDeepStrictEqual(stored.metadata, JSON.parse(row.metadata)) &&
+    Buffer.compare(stored.vector, vector) === 0
+  );
 }
 
-/** The nearest float16, ties to even. */
-function toHalf(value: number): number {
-  const single = Math.fround(value);
-  // Below 2^-14 the steps are all 2^-24; above, ten bits follow the first.
-  const exponent = Math.max(-14, Math.floor(Math.log2(Math.abs(single) || 1)));
-  const step = 2 ** (exponent - 10);
-  const scaled = single / step;
-  const floor = Math.floor(scaled);
-  const rest = scaled - floor;
-  const steps = rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
-  return steps * step;
+/** A vector as its column keeps it, bit for bit. */
+function storedBits(vector: readonly number[], { model }: ScopedStore): Uint8Array {
+  const numbers = model.storageType === "halfvec" ? Uint16Array.from(vector, float16Bits) : new Float32Array(vector);
+  return new Uint8Array(numbers.buffer);
+}
+
+/** The same of a vector as {@link embeddingAsText} sends it. */
+function sentBits(base64: string, store: ScopedStore): Uint8Array {
+  if (store.model.storageType === "halfvec") return storedBits(decodeVector(base64), store);
+  return Buffer.from(base64, "base64").subarray(VECTOR_HEADER).swap32();
 }
 
 async function meanOverlap(
@@ -137,8 +152,8 @@ async function meanOverlap(
 class Checksum {
   #sum = 0n;
 
-  add(id: string, vector: readonly number[]): void {
-    const hash = createHash("sha256").update(id).update("\0").update(Float32Array.from(vector)).digest();
+  add(id: string, vector: Uint8Array): void {
+    const hash = createHash("sha256").update(id).update("\0").update(vector).digest();
     this.#sum = BigInt.asUintN(64, this.#sum + hash.readBigUInt64BE());
   }
 

@@ -2,11 +2,9 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { importChroma, planImportChroma, type ChromaConnection, type ImportChromaArgs } from "../../chroma/index.js";
 import { ConfigurationError } from "../../errors.js";
-import { announce } from "../announce.js";
 import type { CliContext } from "../context.js";
-import { withTarget } from "../target.js";
-import { addImportFlags, importArgs, type ImportFlags } from "./flags.js";
-import { planText, reportText } from "./report.js";
+import { addImportFlags, type ImportFlags } from "./flags.js";
+import { runImport } from "./run.js";
 
 export interface ChromaFlags {
   readonly url?: string;
@@ -59,26 +57,14 @@ async function run(context: CliContext, collections: string[], flags: ImportChro
   if (flags.dataDir !== undefined && flags.url !== undefined) {
     throw new ConfigurationError("Give --url or --data-dir, not both.");
   }
-  await withTarget(context, flags, "never", async (target) => {
-    announce(
-      context,
-      target,
-      undefined,
-      undefined,
-      flags.tenant ?? (flags.into === "tenant" ? "each collection's" : "default"),
-    );
-    const args: ImportChromaArgs = {
-      ...importArgs(context, target, flags, collections),
+  await runImport<ImportChromaArgs>(context, flags, collections, {
+    withSource: (shared) => ({
+      ...shared,
       chroma: chromaConnection(context, flags),
       ...(flags.dataDir !== undefined && { dataDir: resolve(context.cwd, flags.dataDir) }),
-    };
-    if (flags.plan) {
-      const plan = await planImportChroma(args);
-      context.out(flags.json ? JSON.stringify(plan) : planText(plan));
-      return;
-    }
-    const report = await importChroma(args);
-    context.out(flags.json ? JSON.stringify(report) : reportText(report));
+    }),
+    plan: planImportChroma,
+    run: importChroma,
   });
 }
 

@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import type { CliContext } from "../context.js";
 import { addImportChroma } from "./chroma.js";
-import { addImportJsonl } from "./jsonl.js";
+import { addImportFiles } from "./files.js";
+import { addImportTable } from "./table.js";
 
 export function addImport(program: Command, context: CliContext): void {
   const command = program
@@ -12,8 +13,11 @@ export function addImport(program: Command, context: CliContext): void {
       `
 Examples:
   langchain-pgvector import chroma --plan
-  langchain-pgvector import chroma notes --url http://localhost:8000 --embeddings openai:text-embedding-3-small`,
+  langchain-pgvector import chroma notes --url http://localhost:8000 --embeddings openai:text-embedding-3-small
+  langchain-pgvector import parquet vectors.parquet --mapping mapping.json
+  langchain-pgvector import table testlangchainjs --source-url postgres://localhost/old`,
     );
   addImportChroma(command, context);
-  addImportJsonl(command, context);
+  addImportFiles(command, context);
+  addImportTable(command, context);
 }

@@ -1,8 +1,16 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { importJsonl, planImportJsonl, type ImportJsonlArgs, type RecordMapping } from "../../src/chroma/index.js";
+import {
+  importJsonl,
+  importParquet,
+  planImportJsonl,
+  planImportParquet,
+  type ImportJsonlArgs,
+  type RecordMapping,
+} from "../../src/chroma/index.js";
 import { PostgresVectorStore } from "../../src/index.js";
 import { CliFolder } from "../helpers/cli.js";
 import { openTestDatabase, type TestDatabase } from "../helpers/database.js";
@@ -86,7 +94,7 @@ test("bad lines and bad mappings are named", async () => {
     [lines([{ ...first, metadata: [1] }]), {}, /metadata at "metadata" is no metadata/],
     [lines([first, { ...first, id: "x", values: [1] }]), {}, /Record "x" .* its embedding has 1 dimensions/],
     [lines([first, first]), {}, /its id occurs twice/],
-    [lines([...records, records[1]]), {}, /gave 16 records .* and 15 were copied.*holds an id twice/],
+    [lines([...records, records[1]]), {}, /holds ids more than once: one record would replace/],
     ["", {}, /has no collections/],
     [lines(records), { collections: ["odd"] }, /has no collection "odd"/],
     [lines(records), { mapping: { id: "id" } as RecordMapping }, /says no vector/],
@@ -100,20 +108,103 @@ test("bad lines and bad mappings are named", async () => {
   expect((await errorOf(importJsonl({ ...args(), file: join(folder, "none") }))).message).toMatch(/cannot be read/);
 });
 
+test("every bit of a vector is kept, as float32 and as float16", async () => {
+  const odd = [-0, 1e-7, -65_000.4, 1 / 3];
+  const text = lines([{ id: "odd", values: odd, namespace: "n", metadata: { text: "t" } }]).replace("[0,", "[-0.0,");
+  for (const storageType of ["vector", "halfvec"] as const) {
+    await importJsonl(args(text, { storageType }));
+    const [chunk] = await (await open("n")).get({ include: ["embeddings"] });
+    const stored = chunk!.embedding!;
+    if (storageType === "vector") expect(stored).toEqual(odd.map(Math.fround));
+    else expect(stored).toEqual([-0, 2 ** -23, -64_992, 0.333251953125]);
+    tableName = `${tableName}_half`;
+  }
+});
+
+test("a document is upserted as the source has it, whatever the store merges", async () => {
+  const given = args(lines(records), { metadataOnUpsert: "merge", mapping: { ...mapping, collection: "none" } });
+  await importJsonl(given);
+  const changed = records.map((record) => ({ ...record, metadata: { text: "new" } }));
+  await importJsonl({ ...given, ...args(lines(changed)), mapping: given.mapping, existing: "merge" });
+  const chunks = await (await open("default")).get({ include: ["metadatas"] });
+  expect(chunks).toHaveLength(30);
+  expect(chunks.every(({ metadata }) => JSON.stringify(metadata) === '{"text":"new"}')).toBe(true);
+});
+
+test("without a comparison, an id that comes again is refused too", async () => {
+  const error = await errorOf(importJsonl(args(lines([...records, records[1]]), { verify: false })));
+  expect(error.message).toMatch(/"default" holds ids more than once: one record would replace/);
+  expect(await (await open("default")).get()).toEqual([]);
+});
+
+test("tenants under row-level security", async () => {
+  await importJsonl(args(lines(records), { into: "tenant" }));
+  const store = await PostgresVectorStore.fromExistingIndex(embeddings, {
+    pool: database.pool,
+    tableName,
+    tenancy: "rls",
+    tenantId: "even",
+  });
+  expect(await store.get({ include: [] })).toHaveLength(15);
+});
+
+/** Pinecone's own format has metadata as JSON text; others nest it. */
+function parquet(nested: boolean, rowGroupSize = 10): string {
+  const file = join(folder, `${tableName}.parquet`);
+  const buffer = parquetWriteBuffer({
+    columnData: [
+      { name: "id", data: records.map(({ id }) => id), type: "STRING" },
+      { name: "values", data: records.map(({ values }) => values), type: "JSON" },
+      { name: "namespace", data: records.map(({ namespace }) => namespace), type: "STRING" },
+      {
+        name: "metadata",
+        data: records.map(({ metadata }) => (nested ? metadata : JSON.stringify(metadata))),
+        type: nested ? "JSON" : "STRING",
+      },
+    ],
+    rowGroupSize,
+  });
+  writeFileSync(file, new Uint8Array(buffer));
+  return file;
+}
+
+test("Parquet, with metadata nested or as JSON text", async () => {
+  for (const nested of [true, false]) {
+    const given = { file: parquet(nested), mapping, pool: database.pool, tableName, pageRows: 7 };
+    expect((await planImportParquet(given)).collections.map(({ records: count }) => count)).toEqual([15, 15]);
+    const report = await importParquet(given);
+    expect(report.collections.map(({ verification }) => verification!.compared)).toEqual([15, 15]);
+    const chunks = await (await open("even")).get({ include: ["documents", "metadatas", "embeddings"] });
+    expect(chunks).toEqual(
+      records
+        .filter(({ namespace }) => namespace === "even")
+        .map(({ id, metadata, values }) => ({ id, content: metadata.text, metadata, embedding: values })),
+    );
+    tableName = `${tableName}_text`;
+  }
+  const cut = join(folder, "cut.parquet");
+  writeFileSync(cut, readFileSync(parquet(true)).subarray(0, 200));
+  const broken = { file: cut, mapping, pool: database.pool, tableName };
+  expect((await errorOf(importParquet(broken))).message).toMatch(/cannot be read as Parquet/);
+  const wrong = { ...broken, file: parquet(true), mapping: { ...mapping, vector: "namespace" } };
+  expect((await errorOf(importParquet(wrong))).message).toMatch(/Row 0: vector at "namespace" is no vector: "even"/);
+});
+
 test("from the command line", async ({ skip }) => {
   if (database.kind === "embedded") return skip("needs a PostgreSQL server");
   const cli = new CliFolder();
   try {
     cli.put({ "v.jsonl": lines(records), "m.json": JSON.stringify(mapping), "bad.json": "{" });
-    const run = (map: string, ...more: string[]) =>
-      cli.run(["import", "jsonl", "v.jsonl", "--mapping", map, "--table", tableName, ...more], {
-        env: { DATABASE_URL: database.url! },
-      });
+    const verb = (kind: string, file: string, ...more: string[]) =>
+      cli.run(["import", kind, file, "--table", tableName, ...more], { env: { DATABASE_URL: database.url! } });
+    const run = (map: string, ...more: string[]) => verb("jsonl", "v.jsonl", "--mapping", map, ...more);
     expect((await run("m.json", "--plan")).out).toMatch(
       /^-- from .*v\.jsonl; nothing was changed\ndefault: 15 records/,
     );
     expect((await run("m.json")).out).toMatch(/^default: 15 records -> table .*\n {2}compared: 15 records equal/);
     expect(await run("bad.json")).toMatchObject({ code: 2 });
+    const again = await verb("parquet", parquet(true), "--mapping", "m.json", "--existing", "replace");
+    expect(again.out).toMatch(/^default: 15 records -> table .*\n {2}compared: 15 records equal/);
   } finally {
     cli.remove();
   }

@@ -1,0 +1,61 @@
+import { ConfigurationError } from "../../errors.js";
+import type { StorageType } from "../../schema/layout.js";
+import { integer } from "../../store/options.js";
+
+/** What is to be stored, as {@link estimateSize} takes it. */
+export interface SizeOptions {
+  /** Chunks, each with one vector. */
+  vectors: number;
+  dimensions: number;
+  /** @defaultValue as a new store: `"vector"` up to 2,000 dimensions, `"halfvec"` up to 4,000 */
+  storageType?: StorageType;
+  /** Neighbours of an element of the HNSW graph. @defaultValue 16 */
+  m?: number;
+  /** @defaultValue 1 */
+  tenants?: number;
+  /** Text of a chunk, in bytes. @defaultValue 1000 */
+  textBytes?: number;
+  /** Metadata of a chunk, in bytes as JSON. @defaultValue 100 */
+  metadataBytes?: number;
+  /** Id of a chunk, in bytes. @defaultValue 36 */
+  idBytes?: number;
+  /** Whether the store keeps a lexical index. @defaultValue false */
+  lexical?: boolean;
+  /** Searches in a second, at the peak. @defaultValue 50 */
+  qps?: number;
+}
+
+/** {@link SizeOptions} with nothing left open. */
+export type SizeShape = Readonly<Required<SizeOptions>>;
+
+/** Above this an HNSW index takes neither type, and estimates of a graph would be of nothing that can be built. */
+const MAX_DIMENSIONS: Readonly<Record<StorageType, number>> = { vector: 2_000, halfvec: 4_000 };
+
+/** @throws ConfigurationError for what cannot be stored or indexed. */
+export function checkShape(options: SizeOptions): SizeShape {
+  const dimensions = integer("dimensions", options.dimensions, 1, 16_000)!;
+  const storageType = options.storageType ?? (dimensions > MAX_DIMENSIONS.vector ? "halfvec" : "vector");
+  if (dimensions > MAX_DIMENSIONS[storageType]) {
+    throw new ConfigurationError(
+      `An HNSW index takes at most ${MAX_DIMENSIONS[storageType].toLocaleString("en")} dimensions of type ${storageType}, ` +
+        `got ${dimensions}; ${dimensions <= MAX_DIMENSIONS.halfvec ? 'use type "halfvec"' : "shorten the vectors"}.`,
+    );
+  }
+  return {
+    vectors: integer("vectors", options.vectors, 1, 1e12)!,
+    dimensions,
+    storageType,
+    m: integer("m", options.m, 2, 100) ?? 16,
+    tenants: integer("tenants", options.tenants, 1, 1e9) ?? 1,
+    textBytes: integer("textBytes", options.textBytes, 0, 1e9) ?? 1_000,
+    metadataBytes: integer("metadataBytes", options.metadataBytes, 0, 1e9) ?? 100,
+    idBytes: integer("idBytes", options.idBytes, 1, 2_000) ?? 36,
+    lexical: options.lexical ?? false,
+    qps: integer("qps", options.qps, 1, 1e9) ?? 50,
+  };
+}
+
+/** Bytes of one stored vector, its header among them. */
+export function vectorBytes({ storageType, dimensions }: Pick<SizeShape, "storageType" | "dimensions">): number {
+  return 8 + dimensions * (storageType === "vector" ? 4 : 2);
+}

@@ -1,0 +1,143 @@
+import { readFileSync } from "node:fs";
+import parsePrometheus from "parse-prometheus-text-format";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { PostgresVectorStore } from "../../src/index.js";
+import type { StoreStats } from "../../src/ops/stats/read.js";
+import { CliFolder, type CliRun } from "../helpers/cli.js";
+import { describeServer, openServerDatabase, type ServerTestDatabase } from "../helpers/database.js";
+import { HashedEmbeddings } from "../helpers/vectors.js";
+
+describeServer("the verb stats", () => {
+  let database: ServerTestDatabase;
+  let folder: CliFolder;
+
+  beforeAll(async () => {
+    database = await openServerDatabase();
+    folder = new CliFolder();
+    const pool = database.newPool();
+    await pool.query("create extension if not exists pg_stat_statements");
+    const store = await PostgresVectorStore.initialize(new HashedEmbeddings(), {
+      pool,
+      tableName: "watched",
+      lexical: true,
+    });
+    const texts = Array.from({ length: 200 }, (_, i) => ({
+      id: String(i),
+      pageContent: `Text ${i} of many`,
+      metadata: {},
+    }));
+    await store.addDocuments(texts);
+    await store.createHnswIndex({ targetRecall: false });
+    await pool.query("vacuum analyze watched");
+    for (let i = 0; i < 5; i += 1) await store.search("Text 7", { k: 3 });
+    await pool.query("select pg_stat_force_next_flush()");
+  });
+  afterAll(async () => {
+    folder.remove();
+    await database.close();
+  });
+
+  const env = (): Record<string, string> => ({ DATABASE_URL: database.url });
+  const run = (...args: string[]): Promise<CliRun> =>
+    folder.run(["stats", "--table", "watched", ...args], { env: env() });
+
+  test("counts rows, sizes, index scans and what statements cost", async () => {
+    const stats = await folder.json<StoreStats>(["stats", "--table", "watched"], { env: env() });
+    const [chunks] = stats.tables;
+    expect(stats.tables.map(({ name }) => name)).toEqual([
+      "watched",
+      "watched_lexical",
+      "watched_lexical_documents",
+      "watched_lexical_segments",
+    ]);
+    expect(chunks).toMatchObject({ name: "watched", rows: 200 });
+    expect(chunks!.heapBytes).toBeGreaterThan(0);
+    expect(chunks!.sinceVacuum).toBeLessThan(600);
+    expect(stats.indexes.find(({ method }) => method === "hnsw")).toMatchObject({ table: "watched", valid: true });
+    expect(stats.indexes.find(({ name }) => name === "watched_pkey")!.bytes).toBeGreaterThan(0);
+    const search = stats.statements!.find(({ name }) => name === "search")!;
+    expect(search.calls).toBeGreaterThanOrEqual(5);
+    expect(search.meanMs).toBeGreaterThan(0);
+    expect(stats.connections.used).toBeGreaterThan(0);
+    expect(stats.connections.used).toBeLessThanOrEqual(stats.connections.max);
+    expect(stats.replicas).toEqual([]);
+  });
+
+  test("prints them for people", async () => {
+    const { code, out } = await run();
+    expect(code).toBe(0);
+    expect(out).toMatch(/ of \d+ connections, \d+ active/);
+    expect(out).toMatch(/^watched +200 +/m);
+    expect(out).toMatch(/^search +\d+ +/m);
+  });
+
+  test("speaks the format of Prometheus, and every metric of the dashboard is there", async () => {
+    const { out } = await run("--prometheus");
+    const metrics = parsePrometheus(out);
+    const names = new Set(metrics.map(({ name }) => name));
+    for (const { metrics: samples } of metrics) {
+      for (const { value, labels } of samples) {
+        expect(Number.isFinite(Number(value))).toBe(true);
+        expect(labels?.["store"]).toBe("watched");
+      }
+    }
+    const dashboard = readFileSync(new URL("../../docs/grafana-dashboard.json", import.meta.url), "utf8");
+    const asked = new Set(dashboard.match(/langchain_pgvector_[a-z_]+/g));
+    expect(asked.size).toBeGreaterThan(10);
+    expect([...asked].filter((name) => !names.has(name))).toEqual([]);
+  });
+
+  test("serves them over HTTP until it is interrupted", async () => {
+    const interrupt = new AbortController();
+    let announced: (url: string) => void = () => undefined;
+    const url = new Promise<string>((resolve) => (announced = resolve));
+    const serving = folder.run(["stats", "--table", "watched", "--serve", "127.0.0.1:0"], {
+      env: env(),
+      signal: interrupt.signal,
+      onErr: (line) => {
+        const [, found] = /serving (\S+);/.exec(line) ?? [];
+        if (found !== undefined) announced(found);
+      },
+    });
+    const metrics = await url;
+    const [first, second] = await Promise.all([fetch(metrics), fetch(metrics)]);
+    expect(first.headers.get("content-type")).toContain("text/plain");
+    expect(parsePrometheus(await first.text())).not.toEqual([]);
+    expect(second.status).toBe(200);
+    expect((await fetch(new URL("/other", metrics))).status).toBe(404);
+    expect((await fetch(metrics, { method: "POST" })).status).toBe(405);
+    interrupt.abort();
+    await serving;
+  });
+
+  test("watches, with rates from the second view on", async () => {
+    const interrupt = new AbortController();
+    const views: string[] = [];
+    const done = folder.run(["stats", "--table", "watched", "--watch", "--interval", "1"], {
+      env: env(),
+      signal: interrupt.signal,
+      onOut: (text) => {
+        views.push(text);
+        if (views.length === 2) interrupt.abort();
+      },
+    });
+    await done;
+    expect(views[0]).not.toContain("scans/s");
+    expect(views[1]).toContain("scans/s");
+  });
+
+  test.each([
+    [["--prometheus", "--json"], /choose one/],
+    [["--serve", "nowhere:99999"], /host:port/],
+  ])("refuses %j", async (args, message) => {
+    const { code, err } = await run(...args);
+    expect(code).toBe(2);
+    expect(err.join("\n")).toMatch(message);
+  });
+
+  test("says that there is no such store", async () => {
+    const { code, err } = await folder.run(["stats", "--table", "nothing_here"], { env: env() });
+    expect(code).toBe(1);
+    expect(err.join("\n")).toContain("no store");
+  });
+});
