@@ -3,7 +3,7 @@ import type { StoreHandle } from "../store/store-handle.js";
 import { toTenantId } from "../store/tenant.js";
 import { addModel, planAdd, type AddModelOptions, type AddModelPlan } from "./add.js";
 import { backfill } from "./backfill/backfill.js";
-import type { BackfillOptions, BackfillResult } from "./backfill/options.js";
+import { checkBackfill, type BackfillOptions, type BackfillResult } from "./backfill/options.js";
 import { compareVersions, type CompareOptions, type Comparison } from "./compare/compare.js";
 import { indexVersion } from "./index-version.js";
 import { liveVersion } from "./model-registry.js";
@@ -60,6 +60,8 @@ export class ModelAdmin {
    * @throws UnknownModelError without the version's embedder.
    */
   async backfill(options: BackfillOptions = {}): Promise<BackfillResult> {
+    checkBackfill(options);
+    await this.#current();
     return backfill(this.handle, options);
   }
 

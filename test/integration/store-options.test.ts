@@ -529,7 +529,6 @@ describeServer("PostgresVectorStore", () => {
     test.each([
       ["readPool", {}],
       ["replicaConnectionString", "postgres://replica/db"],
-      ["embedders", {}],
     ])("%s is refused, since ignoring it could open data", async (name, given) => {
       const error = await errorOf(open({ [name]: given }));
       expect(error).toBeInstanceOf(ConfigurationError);

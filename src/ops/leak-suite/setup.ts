@@ -3,7 +3,15 @@ import { raw } from "sql-template-tag";
 import { Database } from "../../db/database.js";
 import { quoteIdentifier, quoteLiteral, quoteQualified } from "../../db/identifiers.js";
 import { isEmbedded, type Pool } from "../../db/pool.js";
-import { loadsTable, MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE } from "../../schema/layout.js";
+import {
+  backfillTables,
+  EPOCHS_TABLE,
+  loadsTable,
+  MODELS_TABLE,
+  REVISIONS_TABLE,
+  TENANTS_TABLE,
+} from "../../schema/layout.js";
+import { vectorTriggerFunction } from "../../schema/vector-trigger.js";
 import { dropLexicalFunctions, lexicalName, lexicalTables } from "../../schema/lexical.js";
 import { rowSecuritySql } from "../../schema/tenancy.js";
 import { openStore, scopeTo, type OpenStore } from "../../store/open.js";
@@ -178,12 +186,15 @@ async function dropTables(admin: Database, schema: string, table: string): Promi
   const on = (name: string): string => quoteQualified(schema, name);
   const collections = `${table}_collections`;
   const loads = loadsTable({ table });
+  const backfills = backfillTables({ table });
   const script = `
-    drop table if exists ${[`${table}_notes`, table, collections, loads, ...lexicalTables(table)].map(on).join(", ")} cascade;
+    drop table if exists ${[`${table}_notes`, table, collections, loads, ...backfills, ...lexicalTables(table)].map(on).join(", ")} cascade;
     ${dropLexicalFunctions(schema, table)}
     drop sequence if exists ${lexicalName(schema, table, "segment")};
     delete from ${on(TENANTS_TABLE)} where store = ${quoteLiteral(table)};
+    drop function if exists ${vectorTriggerFunction(schema, table)}();
+    delete from ${on(EPOCHS_TABLE)} where store = ${quoteLiteral(table)};
     delete from ${on(MODELS_TABLE)} where store = ${quoteLiteral(table)};
-    delete from ${on(REVISIONS_TABLE)} where relation in (${[table, collections, loads, lexicalTables(table)[0]].map(quoteLiteral).join(", ")});`;
+    delete from ${on(REVISIONS_TABLE)} where relation in (${[table, collections, loads, backfills[0], lexicalTables(table)[0]].map(quoteLiteral).join(", ")});`;
   await admin.transaction({}, (session) => session.execute({ name: "drop-leak-suite", sql: raw(script) }));
 }
