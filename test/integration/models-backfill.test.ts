@@ -82,12 +82,12 @@ describe("a backfill", () => {
       calls += 1;
       return Promise.resolve(calls % 3 === 0 ? vectors.map((vector) => vector.slice(1)) : vectors);
     });
-    const store = await adding(flaky, 40);
-    expect(await store.models.backfill({ ...quick, batchTexts: 10 })).toMatchObject({ filled: 40, missing: 0 });
+    const store = await adding(flaky, 20);
+    expect(await store.models.backfill({ ...quick, batchTexts: 10 })).toMatchObject({ filled: 20, missing: 0 });
     const broken = new ModelEmbeddings("next", 24, (texts) => Promise.resolve(texts.map(() => [1, 2, 3])));
-    const other = await adding(broken, 5);
+    const other = await adding(broken, 1);
     expect((await errorOf(other.models.backfill({ ...quick, retries: 1 }))).name).toBe("DimensionMismatchError");
-    expect((await other.models.status()).versions[1]).toMatchObject({ missing: 5, setAside: 0 });
+    expect((await other.models.status()).versions[1]).toMatchObject({ missing: 1, setAside: 0 });
   });
 
   it("stops when it is told and at its budget, and goes on with another call", async () => {
