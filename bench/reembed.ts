@@ -21,7 +21,7 @@ const TABLE = "reembed";
 
 /** From one model to another of twice the dimensions, with readers and writers at work all the time. */
 export async function run({ quick, rows = quick ? 3_000 : 50_000 }: BenchOptions): Promise<BenchResult> {
-  const dimensions = quick ? ([256, 512] as const) : ([1_536, 3_072] as const);
+  const dimensions = quick ? ([1_024, 2_048] as const) : ([1_536, 3_072] as const);
   const database = await openBenchDatabase();
   try {
     const pool = database.newPool({ max: 8 });
@@ -51,7 +51,7 @@ export async function run({ quick, rows = quick ? 3_000 : 50_000 }: BenchOptions
     const heapBefore = await heapBytes(pool);
     let held = { paused: 0, filledWhileHeld: -1 };
     const filled = await phase("backfill", async () => {
-      const hold = holdSnapshot(pool, quick ? 1_500 : 4_000);
+      const hold = holdSnapshot(pool, quick ? 2_500 : 4_000);
       const result = await store.models.backfill({ index: false, onProgress: hold.onProgress });
       held = await hold.done();
       return result;

@@ -38,7 +38,7 @@ const failures: string[] = [];
 const written: string[] = [];
 let mixed = 0;
 let running = 0;
-let going = true;
+const going = new AbortController();
 
 async function search(): Promise<void> {
   const text = `planted ${Math.floor(Math.random() * job.rows)}`;
@@ -66,7 +66,7 @@ async function write(): Promise<void> {
 
 async function every(perSecond: number, work: () => Promise<void>): Promise<void> {
   const open = new Set<Promise<void>>();
-  for (let turn = 0, began = performance.now(); going; turn += 1) {
+  for (let turn = 0, began = performance.now(); !going.signal.aborted; turn += 1) {
     const wait = began + (turn * 1_000) / perSecond - performance.now();
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
     running += 1;
@@ -79,7 +79,7 @@ async function every(perSecond: number, work: () => Promise<void>): Promise<void
   await Promise.all(open);
 }
 
-process.stdin.once("end", () => (going = false)).resume();
+process.stdin.once("end", () => going.abort()).resume();
 process.stdout.write("ready\n");
 await Promise.all([every(job.searches, search), every(job.writes, write)]);
 await store.end();

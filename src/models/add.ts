@@ -189,7 +189,6 @@ function addStep(store: OpenStore, version: RegisteredModel): SchemaStep {
 }
 
 function registerSql(store: OpenStore, version: RegisteredModel): string {
-  const text = (value: string | undefined): string => (value === undefined ? "null" : quoteLiteral(value));
   const fields: Record<string, string> = {
     store: quoteLiteral(store.options.layout.table),
     version: String(version.version),
@@ -214,4 +213,8 @@ function registerSql(store: OpenStore, version: RegisteredModel): string {
     `insert into ${quoteQualified(store.schema, MODELS_TABLE)} (${Object.keys(fields).join(", ")})\n` +
     `values (${Object.values(fields).join(", ")});\n`
   );
+}
+
+function text(value: string | undefined): string {
+  return value === undefined ? "null" : quoteLiteral(value);
 }

@@ -38,7 +38,11 @@ export interface ModelsStatus {
 }
 
 export function modelInfos(store: OpenStore): ModelInfo[] {
-  return store.models.live.map(({ embedder, probe: _, ...model }) => ({ ...model, embedder: embedder !== undefined }));
+  return store.models.live.map((version) => {
+    const { embedder, probe, ...model } = version;
+    void probe;
+    return { ...model, embedder: embedder !== undefined };
+  });
 }
 
 /** Reads the table: counts of all rows, and of those that wait for a vector. */

@@ -154,7 +154,6 @@ function planLexical(state: SchemaState, layout: Layout, names: Record<string, s
 /** SQL that records the first embedding model of a store, and keeps its vectors and their texts together. */
 export function registerModel(state: SchemaState, layout: Layout, model: ModelVersion): string {
   const names = migrationNames(state.schema, layout);
-  const optional = (value: string | undefined): string => (value === undefined ? "null" : quoteLiteral(value));
   const values = [
     quoteLiteral(layout.table),
     String(model.version),
@@ -184,6 +183,10 @@ export function registerModel(state: SchemaState, layout: Layout, model: ModelVe
       extensionSchema: state.server.vector?.schema ?? layout.extensionSchema ?? state.schema,
     })
   );
+}
+
+function optional(value: string | undefined): string {
+  return value === undefined ? "null" : quoteLiteral(value);
 }
 
 /** SQL that records that a migration has been applied to a table. */

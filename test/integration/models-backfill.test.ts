@@ -29,7 +29,7 @@ afterAll(() => database.close());
 
 async function adding(next: ModelEmbeddings, rows: number, args: Partial<PostgresVectorStoreArgs> = {}) {
   const store = await PostgresVectorStore.initialize(old, {
-    pool: database.pool as never,
+    pool: database.pool,
     tableName: `backfill_${(tables += 1)}`,
     embedders: { [next.fingerprint]: next },
     ...testSchema(),
@@ -159,7 +159,7 @@ describeServer("a backfill on a server", () => {
       ]);
       client.release();
       expect([...reasons].join()).toContain("an old snapshot is held by");
-      expect(results[0]!.filled + results[1]!.filled).toBe(4_000);
+      expect(results[0].filled + results[1].filled).toBe(4_000);
       expect((await one.models.status()).versions[1]).toMatchObject({ missing: 0, setAside: 0 });
     } finally {
       await server.close();

@@ -76,7 +76,7 @@ describe("changing between real models", () => {
       const tableName = set.replaceAll("-", "_");
       const key = `custom/${after.model}@${after.dimensions}`;
       const store = await PostgresVectorStore.initialize(first, {
-        pool: database.pool as never,
+        pool: database.pool,
         tableName,
         embedders: { [key]: next },
         ...testSchema(),
@@ -114,7 +114,7 @@ describe("changing between real models", () => {
       vectors,
     );
     const store = await PostgresVectorStore.initialize(embedder, {
-      pool: database.pool as never,
+      pool: database.pool,
       tableName: "sotu",
       ...testSchema(),
     });

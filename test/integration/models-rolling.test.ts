@@ -21,10 +21,10 @@ interface Reader {
 
 /** Searches for planted texts until it is stopped: each has to find itself, at no distance, in whatever version. */
 function keepReading(store: PostgresVectorStore): Reader {
-  let going = true;
+  const going = new AbortController();
   const reader: Reader = { reads: 0, failures: [], stop: () => Promise.resolve() };
   const loop = (async () => {
-    for (let index = 0; going; index = (index + 1) % ROWS) {
+    for (let index = 0; !going.signal.aborted; index = (index + 1) % ROWS) {
       try {
         const [hit] = await store.search(text(index), { k: 1 });
         // Two texts may have one vector; a vector of the other model is never near.
@@ -38,7 +38,7 @@ function keepReading(store: PostgresVectorStore): Reader {
     }
   })();
   reader.stop = () => {
-    going = false;
+    going.abort();
     return loop;
   };
   return reader;
@@ -80,8 +80,8 @@ describeServer("a rolling deployment of three processes", () => {
       pools.push(pool);
       return pool;
     };
-    const places = [(): pg.Pool => database.newPool() as pg.Pool, ...(standby === undefined ? [] : [replica])];
-    if (standby !== undefined) await caughtUp(replica(), database.newPool() as pg.Pool);
+    const places = [(): pg.Pool => database.newPool(), ...(standby === undefined ? [] : [replica])];
+    if (standby !== undefined) await caughtUp(replica(), database.newPool());
     const open = async (make: () => ModelEmbeddings, args: object): Promise<PostgresVectorStore[]> =>
       Promise.all(
         places.map((place) => PostgresVectorStore.fromExistingIndex(make(), { ...config, ...args, pool: place() })),
@@ -106,7 +106,7 @@ describeServer("a rolling deployment of three processes", () => {
     await admin.models.cutover({ force: true });
     await write();
     await readsMore(readers);
-    if (standby !== undefined) await caughtUp(pools[0]!, database.newPool() as pg.Pool);
+    if (standby !== undefined) await caughtUp(pools[0]!, database.newPool());
     const modern = (await open(next, {})).map(keepReading);
     await readsMore([...readers, ...modern]);
     await admin.models.rollback({ force: true });

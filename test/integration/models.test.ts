@@ -32,7 +32,7 @@ async function open(
   embeddings: ModelEmbeddings,
   args: Partial<PostgresVectorStoreArgs> & { tableName: string },
 ): Promise<PostgresVectorStore> {
-  return PostgresVectorStore.initialize(embeddings, { pool: database.pool as never, ...testSchema(), ...args });
+  return PostgresVectorStore.initialize(embeddings, { pool: database.pool, ...testSchema(), ...args });
 }
 
 const tableName = (): string => `models_${(tables += 1)}`;

@@ -65,7 +65,6 @@ async function toOptions(context: CliContext, flags: AddFlags): Promise<AddModel
 }
 
 function sizingText({ version, sizing }: AddModelPlan): string {
-  const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
   const { rows, tokens, price, seconds, diskBytes, indexBytes, ramBytes } = sizing;
   return [
     `-- version ${version.version}: ${version.fingerprint}, ${version.metric}, ${version.storageType}(${version.dimensions})` +
@@ -83,4 +82,8 @@ function addedText({ version, fingerprint }: ModelInfo): string {
     `give processes its embedder: embedders: { ${JSON.stringify(fingerprint)}: ... }\n` +
     "then run: langchain-pgvector models backfill"
   );
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }

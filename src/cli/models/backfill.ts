@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { ModelsStatus } from "../../models/status.js";
 import type { AdoptedVector, BackfillProgress, BackfillResult } from "../../models/backfill/options.js";
 import { readVectorFile } from "../../loaders/vector-files/read-vector-file.js";
 import { ConfigurationError } from "../../errors.js";
@@ -66,11 +67,7 @@ export function addModelsBackfill(models: Command, context: CliContext): void {
     );
 }
 
-function printPlan(
-  context: CliContext,
-  { json, version }: BackfillFlags,
-  status: Awaited<ReturnType<import("../../models/model-admin.js").ModelAdmin["status"]>>,
-): void {
+function printPlan(context: CliContext, { json, version }: BackfillFlags, status: ModelsStatus): void {
   const wanted = status.versions.filter((one) => version === undefined || one.version === version);
   if (json) return context.out(JSON.stringify(wanted));
   context.out(

@@ -33,7 +33,6 @@ export function addModelsRetire(models: Command, context: CliContext): void {
         if (flags.plan) return context.out(flags.json ? JSON.stringify(plan) : planText(plan));
         if (rewrite) context.err(planText(plan));
         const done = await admin.retire(options);
-        const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
         const text = `version ${done.version} is gone: ${done.freedRows} rows emptied, ${mebibytes(done.bytes)} before, ${mebibytes(done.bytesAfter)} now`;
         context.out(flags.json ? JSON.stringify(done) : text);
       }),
@@ -53,4 +52,8 @@ function planText(plan: RetirePlan): string {
     ...seconds,
     ...plan.steps,
   ].join("\n");
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }

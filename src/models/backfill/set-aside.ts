@@ -27,7 +27,8 @@ export async function listSetAside(
     );
     count += (found[0]?.["total"] as number | undefined) ?? 0;
     const some = found as unknown as (SetAsideRow & { total: number })[];
-    rows.push(...some.slice(0, LISTED - rows.length).map(({ total: _, ...row }) => row));
+    const fields = some.map(({ tenant, collection, id, reason }) => ({ tenant, collection, id, reason }));
+    rows.push(...fields.slice(0, LISTED - rows.length));
   }
   return { count, rows };
 }

@@ -43,7 +43,6 @@ function rowsOf({ before, after, k }: Comparison): [string, string, string][] {
     of(before),
     of(after),
   ];
-  const share = (value: number | undefined): string => (value === undefined ? "-" : value.toFixed(3));
   return [
     row("", ({ version }) => `version ${version}`),
     row("model", ({ fingerprint }) => fingerprint),
@@ -58,4 +57,8 @@ function rowsOf({ before, after, k }: Comparison): [string, string, string][] {
 
 function escape(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+}
+
+function share(value: number | undefined): string {
+  return value === undefined ? "-" : value.toFixed(3);
 }
