@@ -167,6 +167,20 @@ export class ModelProviderError extends LangChainPgvectorError {
   }
 }
 
+/** A reranker failed, or returned something else than documents of the search. */
+export class RerankError extends LangChainPgvectorError {
+  readonly code = "RERANK";
+
+  constructor(
+    message: string,
+    /** Name of the reranker's class. */
+    readonly reranker: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
 /** A Chroma server refused, did not answer, or answered something else. */
 export class ChromaServerError extends LangChainPgvectorError {
   readonly code = "CHROMA_SERVER";

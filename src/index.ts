@@ -36,6 +36,23 @@ export { fromJsonLines, toJsonLine } from "./store/tenants/jsonl.js";
 export type { TenantInfo } from "./store/tenants/list.js";
 export type { LoginOptions, LoginPlan } from "./store/tenants/login.js";
 export type { TenantState } from "./store/tenants/registry.js";
+export {
+  evaluateRetrieval,
+  type Comparison,
+  type EvalMode,
+  type EvalOptions,
+  type EvalReport,
+  type ModeReport,
+  type QuestionResult,
+} from "./ops/eval/evaluate.js";
+export { fitFusionWeights, type FitOptions, type FittedWeights } from "./ops/eval/fit-weights.js";
+export {
+  readLabelledSet,
+  type LabelledDocument,
+  type LabelledQuestion,
+  type LabelledSet,
+} from "./ops/eval/labelled-set.js";
+export type { Interval } from "./ops/eval/significance.js";
 export { lintTenancy, type Finding, type FindingCode } from "./ops/tenancy-lint.js";
 export { runLeakSuite, type LeakProgress, type LeakReport, type LeakSuiteConfig } from "./ops/leak-suite/run.js";
 export { estimateSize, type SizeEstimate } from "./ops/size/estimate.js";
@@ -64,7 +81,7 @@ export type {
   CompareOptions,
   CompareQuery,
   CompareThresholds,
-  Comparison,
+  Comparison as ModelComparison,
   VersionFigures,
 } from "./models/compare/compare.js";
 export { comparisonHtml, comparisonText } from "./models/compare/report.js";
@@ -74,6 +91,9 @@ export type { Retired, RetireOptions, RetirePlan } from "./models/retire.js";
 export type { ModelSizing } from "./models/sizing.js";
 export type { ModelInfo, ModelsStatus, ModelStatus } from "./models/status.js";
 export type { Switched, SwitchOptions, SwitchPlan } from "./models/switch.js";
+export type { NeighbourOptions, PlacedChunk } from "./store/neighbours.js";
+export type { PostProcessContext, PostProcessor } from "./store/post-process/post-process.js";
+export type { Reranker } from "./store/post-process/rerank.js";
 export type { HnswConfig } from "./store/hnsw.js";
 export type { Logger } from "./store/logger.js";
 export {
@@ -91,6 +111,7 @@ export {
   LoadError,
   MissingTenantError,
   ModelProviderError,
+  RerankError,
   SchemaDriftError,
   SchemaVersionError,
   TenantIsolationError,

@@ -5,6 +5,7 @@ import { addAsk } from "./ask.js";
 import type { CliContext } from "./context.js";
 import { addDemo } from "./demo.js";
 import { addDoctor } from "./doctor.js";
+import { addEval } from "./eval/index.js";
 import { explainError } from "./explain-error.js";
 import { addExport } from "./export.js";
 import { addImport } from "./import/index.js";
@@ -59,6 +60,8 @@ function createProgram(context: CliContext): Command {
   addDoctor(program, context);
   addStats(program, context);
   addSize(program, context);
+  program.commandsGroup("Measure:");
+  addEval(program, context);
   program.addHelpText("after", "\nEvery verb explains itself: langchain-pgvector <verb> --help");
   return program;
 }

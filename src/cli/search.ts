@@ -29,6 +29,8 @@ interface SearchFlags extends TargetFlags, TenancyFlags, ModelFlags, PatienceFla
 }
 
 const SNIPPET_CHARACTERS = 200;
+/** In place of a figure that a hit does not have: it was not among the candidates of that ranking. */
+const NONE = "-";
 
 export function addSearch(program: Command, context: CliContext): void {
   const command = program
@@ -60,7 +62,8 @@ async function search(context: CliContext, query: string, flags: SearchFlags): P
     if (hits[0]?.fallback !== undefined)
       context.err(`The query has no word to look up; searched by ${hits[0].fallback}.`);
     if (flags.json) context.out(JSON.stringify(hits.map(toJson)));
-    else context.out(hits.map((hit, index) => toText(hit, index, explain)).join("\n\n") || "nothing found");
+    else if (hits.length === 0) context.out("nothing found");
+    else context.out([...(explain ? [explainTable(hits)] : []), ...hits.map(toText)].join("\n\n"));
   });
 }
 
@@ -70,12 +73,15 @@ function toJson({ document, ...hit }: SearchHit): object {
   return { document: { id, pageContent, metadata }, ...hit };
 }
 
-function toText(hit: SearchHit, index: number, explain: boolean): string {
+function toText(hit: SearchHit, index: number): string {
   const { document } = hit;
-  const place = formatCitation(citationOf(document, index + 1, { start: 0, end: document.pageContent.length }));
   const text = document.pageContent.replace(/\s+/g, " ");
   const snippet = text.length <= SNIPPET_CHARACTERS ? text : `${text.slice(0, SNIPPET_CHARACTERS).toWellFormed()}…`;
-  return `${index + 1}. ${place}\n   ${scoreText(hit)}${explain ? explainText(hit) : ""}\n   ${snippet}`;
+  return `${index + 1}. ${placeOf(hit, index)}\n   ${scoreText(hit)}\n   ${snippet}`;
+}
+
+function placeOf({ document }: SearchHit, index: number): string {
+  return formatCitation(citationOf(document, index + 1, { start: 0, end: document.pageContent.length }));
 }
 
 function scoreText({ score, similarity, distance, lexical }: SearchHit): string {
@@ -85,10 +91,26 @@ function scoreText({ score, similarity, distance, lexical }: SearchHit): string 
   return `score ${score.toFixed(3)}${bm25}${distance === undefined ? "" : `, distance ${distance.toFixed(3)}`}`;
 }
 
-/** Places in both rankings and the words that matched, each as it is stored. */
-function explainText({ dense, lexical }: SearchHit): string {
-  const byVector = dense === undefined ? "not among the candidates by vector" : `by vector no. ${dense.rank}`;
-  const byWords =
-    lexical === undefined ? "not among those by words" : `by words no. ${lexical.rank}: ${lexical.terms.join(", ")}`;
-  return `\n   ${byVector}; ${byWords}`;
+/** A row for each hit: what either ranking made of it, and the words that matched, as they are stored. */
+function explainTable(hits: readonly SearchHit[]): string {
+  const rows = hits.map((hit, index) => [
+    String(index + 1),
+    hit.score.toFixed(3),
+    hit.dense === undefined ? NONE : String(hit.dense.rank),
+    hit.distance?.toFixed(3) ?? NONE,
+    hit.lexical === undefined ? NONE : String(hit.lexical.rank),
+    hit.lexical?.bm25.toFixed(3) ?? NONE,
+    hit.lexical?.terms.join(" ") ?? NONE,
+    placeOf(hit, index),
+  ]);
+  const table = [["", "score", "by vector", "distance", "by words", "BM25", "words that matched", "where"], ...rows];
+  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
+  return table
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
 }

@@ -4,6 +4,8 @@ import { cancelBackend, orAbort } from "./abort.js";
 import { copyIn, type CopySource } from "./copy-in.js";
 import { canRunScoped, CLEAN_SESSION, runScoped } from "./scoped-query.js";
 import { PreparedStatements } from "./prepared.js";
+import { isReplicaFault, isReplicaLate, type Replica } from "./replicas/replica.js";
+import type { Replicas } from "./replicas/replicas.js";
 import { applySettings, type Settings } from "./settings.js";
 import { isEmbedded, type Pool, type PoolClient, type QueryReply, type QueryRequest } from "./pool.js";
 import { isRowsMoving, losesConnection, SQLSTATE, sqlstateOf, toDatabaseError } from "./sqlstate.js";
@@ -25,7 +27,12 @@ export interface ExecuteOptions {
   readonly cleanSession?: boolean;
   /** With `settings`: has the server keep the parsed statement, which must only read; for texts that come again. */
   readonly prepare?: boolean;
+  /** For a statement that only reads: which replicas may answer it. Without, the primary does. */
+  readonly replica?: ReadRoute | undefined;
 }
+
+/** Any replica that is healthy, or one that has everything that was written through this object. */
+export type ReadRoute = "any" | "caught-up";
 
 /** Where statements go: one connection, inside or outside a transaction. */
 export interface Session {
@@ -41,8 +48,20 @@ const MOVE_PATIENCE_MS = 30_000;
 /** All of the library's I/O: statements, transactions and exclusive connections over any pool. */
 export class Database {
   readonly #prepared = new PreparedStatements();
+  #primary: Database | undefined;
 
-  constructor(readonly pool: Pool) {}
+  /** @param replicas standbys that take statements which say so. */
+  constructor(
+    readonly pool: Pool,
+    readonly replicas?: Replicas,
+  ) {}
+
+  /** The same without replicas. */
+  get primary(): Database {
+    if (this.replicas === undefined) return this;
+    this.#primary ??= new Database(this.pool);
+    return this.#primary;
+  }
 
   get embedded(): boolean {
     return isEmbedded(this.pool);
@@ -60,19 +79,68 @@ export class Database {
       options.timeoutMs === undefined
         ? (options.settings ?? {})
         : { ...options.settings, statement_timeout: String(options.timeoutMs) };
-    return this.#withClient(async (client) => {
-      options.signal?.throwIfAborted();
-      const stopWatching = this.#cancelOnAbort(client, options.signal);
+    const run = (pool: Pool): Promise<QueryReply> => this.#run(pool, request, name, { ...options, settings });
+    if (options.replica !== undefined && this.replicas !== undefined) {
+      return this.#runOnReplica(this.replicas, options, run);
+    }
+    return this.#writing(() => run(this.pool));
+  }
+
+  async #run(
+    pool: Pool,
+    request: QueryRequest,
+    name: string,
+    { settings = {}, ...options }: ExecuteOptions,
+  ): Promise<QueryReply> {
+    return this.#withClient(
+      async (client) => {
+        options.signal?.throwIfAborted();
+        const stopWatching = this.#cancelOnAbort(client, options.signal);
+        try {
+          if (options.prepare && canRunScoped(client)) return await this.#runPrepared(client, settings, request, name);
+          return await runWithSettings(client, settings, request, name, options.cleanSession ? CLEAN_SESSION : []);
+        } catch (error) {
+          options.signal?.throwIfAborted();
+          throw error;
+        } finally {
+          await stopWatching();
+        }
+      },
+      options.signal,
+      pool,
+    );
+  }
+
+  /** On one replica after the other while they fail for reasons of their own, and on the primary in the end. */
+  async #runOnReplica(
+    replicas: Replicas,
+    options: Pick<ExecuteOptions, "replica" | "signal">,
+    run: (pool: Pool) => Promise<QueryReply>,
+  ): Promise<QueryReply> {
+    const failed = new Set<Replica>();
+    for (;;) {
+      const replica = await replicas.choose(options.replica === "caught-up", failed);
+      if (replica === undefined) return run(this.pool);
       try {
-        if (options.prepare && canRunScoped(client)) return await this.#runPrepared(client, settings, request, name);
-        return await runWithSettings(client, settings, request, name, options.cleanSession ? CLEAN_SESSION : []);
+        return await run(replica.pool);
       } catch (error) {
         options.signal?.throwIfAborted();
-        throw error;
-      } finally {
-        await stopWatching();
+        const late = isReplicaLate(error);
+        if (!late && !isReplicaFault(error)) throw error;
+        failed.add(replica);
+        if (!late) replicas.failed(replica, error);
       }
-    }, options.signal);
+    }
+  }
+
+  /** Tells the replicas that what was written has to reach them. */
+  async #writing<T>(work: () => Promise<T>): Promise<T> {
+    if (this.replicas === undefined) return work();
+    try {
+      return await work();
+    } finally {
+      this.replicas.wrote();
+    }
   }
 
   /**
@@ -85,7 +153,9 @@ export class Database {
     const began = performance.now();
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#withClient((client) => this.#transact(client, settings, work, signal), signal);
+        return await this.#writing(() =>
+          this.#withClient((client) => this.#transact(client, settings, work, signal), signal),
+        );
       } catch (error) {
         signal?.throwIfAborted();
         const sqlstate = sqlstateOf(error);
@@ -120,17 +190,19 @@ export class Database {
    * @param signal cancels the statement that runs when it fires, and no later one.
    */
   async connection<T>(work: (session: Session) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#withClient(async (client) => {
-      const stopWatching = this.#cancelOnAbort(client, signal);
-      try {
-        return await work(sessionOf(client));
-      } catch (error) {
-        signal?.throwIfAborted();
-        throw error;
-      } finally {
-        await stopWatching();
-      }
-    }, signal);
+    return this.#writing(() =>
+      this.#withClient(async (client) => {
+        const stopWatching = this.#cancelOnAbort(client, signal);
+        try {
+          return await work(sessionOf(client));
+        } catch (error) {
+          signal?.throwIfAborted();
+          throw error;
+        } finally {
+          await stopWatching();
+        }
+      }, signal),
+    );
   }
 
   /** Runs a request as it is, without settings. */
@@ -160,8 +232,12 @@ export class Database {
       });
   }
 
-  async #withClient<T>(work: (client: PoolClient) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const client = await this.#connect(signal);
+  async #withClient<T>(
+    work: (client: PoolClient) => Promise<T>,
+    signal?: AbortSignal,
+    pool: Pool = this.pool,
+  ): Promise<T> {
+    const client = await connect(pool, signal);
     // A pool listens to idle connections only; an event without a listener would end the process, and the statement
     // that was running reports the loss anyway.
     client.on?.("error", ignore);
@@ -177,23 +253,6 @@ export class Database {
     }
   }
 
-  async #connect(signal: AbortSignal | undefined): Promise<PoolClient> {
-    let connecting: Promise<PoolClient> | undefined;
-    try {
-      connecting = this.pool.connect();
-      return await orAbort(connecting, signal);
-    } catch (error) {
-      if (signal?.aborted) {
-        connecting?.then(
-          (client) => client.release(),
-          () => undefined,
-        );
-        throw signal.reason;
-      }
-      throw toDatabaseError(error, "connect");
-    }
-  }
-
   /** Cancels the running statement when `signal` fires; the returned function waits until no cancel can hit later. */
   #cancelOnAbort(client: PoolClient, signal: AbortSignal | undefined): () => Promise<void> {
     if (signal === undefined || this.embedded) return () => Promise.resolve();
@@ -204,6 +263,23 @@ export class Database {
       signal.removeEventListener("abort", cancel);
       await cancelled;
     };
+  }
+}
+
+async function connect(pool: Pool, signal: AbortSignal | undefined): Promise<PoolClient> {
+  let connecting: Promise<PoolClient> | undefined;
+  try {
+    connecting = pool.connect();
+    return await orAbort(connecting, signal);
+  } catch (error) {
+    if (signal?.aborted) {
+      connecting?.then(
+        (client) => client.release(),
+        () => undefined,
+      );
+      throw signal.reason;
+    }
+    throw toDatabaseError(error, "connect");
   }
 }
 

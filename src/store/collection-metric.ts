@@ -37,7 +37,7 @@ async function readMetric(store: ScopedStore, table: string): Promise<Collection
         select cmetadata ->> ${SPACE_KEY}::text as space from ${qualified(store.schema, table)}
         where tenant_id = ${store.tenant}::text and name = ${store.options.collection}::text`,
     },
-    { settings: store.settings },
+    { settings: store.settings, replica: "any" },
   );
   return rows[0] && { metric: metricOfCollection({ [SPACE_KEY]: rows[0]["space"] }) };
 }

@@ -13,7 +13,7 @@ import {
   type Filter,
 } from "./filter/index.js";
 import { scope, type ScopedStore } from "./open.js";
-import { integer } from "./options.js";
+import { integer, readRoute } from "./options.js";
 import { checkId } from "./rows.js";
 import { embeddingAsText } from "./search.js";
 
@@ -33,6 +33,8 @@ export interface GetParams {
   offset?: number;
   /** @defaultValue `["documents", "metadatas"]` */
   include?: Part[];
+  /** Whether it sees what this store has written before, with replicas. @defaultValue the store's */
+  readYourWrites?: boolean;
 }
 
 /** A stored row; each part is there when `include` asked for it. */
@@ -86,7 +88,8 @@ export function planGet(params: GetParams, cipher?: ContentCipher): (store: Scop
         ${offset === undefined ? empty : sql`offset ${offset}::int8`}`,
     };
     const { settings } = store;
-    const { rows } = await store.database.execute(statement, { settings }).catch((error: unknown) => {
+    const replica = readRoute(store.options, params.readYourWrites);
+    const { rows } = await store.database.execute(statement, { settings, replica }).catch((error: unknown) => {
       throw regexFilterError(error, narrowed) ?? error;
     });
     const chunks = rows.map((row) => toStoredChunk(row as unknown as GetRow));

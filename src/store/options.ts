@@ -1,5 +1,6 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import pg from "pg";
+import type { ReadRoute } from "../db/database.js";
 import type { Pool } from "../db/pool.js";
 import { ConfigurationError } from "../errors.js";
 import { parseFilter, type Filter, type FilterNode } from "./filter/index.js";
@@ -13,6 +14,7 @@ import { SILENT, type Logger } from "./logger.js";
 import { checkFusion, checkWeights, DEFAULT_WEIGHTS, type Fusion, type FusionWeights } from "./fusion/fusion.js";
 import { checkLexical, type LexicalOptions } from "./lexical/options.js";
 import { checkMetric } from "./metric.js";
+import type { ReplicaArgs } from "./resolve-replicas.js";
 import { tenantResolver, type TenantId } from "./tenant.js";
 
 /** The tenant of every row while tenancy is off, so that turning it on later moves no data. */
@@ -28,7 +30,7 @@ const MAX_COLLECTION_BYTES = 500;
 export type SearchType = "similarity" | "lexical" | "hybrid";
 
 /** Options of {@link PostgresVectorStore}: those of the base class, with the same meaning, and ours. */
-export interface PostgresVectorStoreArgs extends Omit<PGVectorStoreArgs, "filter" | "tableName" | "pool"> {
+export interface PostgresVectorStoreArgs extends ReplicaArgs, Omit<PGVectorStoreArgs, "filter" | "tableName" | "pool"> {
   /** Connection string of a pool that the store makes and ends. */
   connectionString?: string;
   /** A `pg.Pool`, or what `openEmbeddedPostgres()` returns. Whoever made it ends it. */
@@ -141,6 +143,8 @@ export interface ResolvedOptions {
   readonly efSearch: number | undefined;
   readonly probes: number | undefined;
   readonly timeoutMs: number | undefined;
+  /** Which replicas may answer a search that does not say. */
+  readonly replica: ReadRoute;
   readonly contentCipher: ContentCipher | undefined;
   readonly searchType: SearchType;
   readonly fusion: Fusion;
@@ -148,12 +152,8 @@ export interface ResolvedOptions {
   readonly logger: Logger;
 }
 
-/** Options that later releases define; ignoring one silently could open data that it is meant to close. */
-const RESERVED = ["readPool", "replicaConnectionString"] as const;
-
 /** @throws ConfigurationError naming the option, its value and what to write instead. No I/O. */
 export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
-  checkReserved(args);
   const tenancy = oneOf("tenancy", args.tenancy, ["off", "rls"]) ?? "off";
   if (tenancy === "off" && args.tenantId !== undefined) {
     throw new ConfigurationError('`tenantId` needs tenancy: "rls"; without it, nothing keeps tenants apart.');
@@ -204,12 +204,18 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
     efSearch: integer("efSearch", args.efSearch, 1, 1_000),
     probes: integer("probes", args.probes, 1, 32_768),
     timeoutMs: integer("timeoutMs", args.timeoutMs, 1, 2_147_483_647),
+    replica: args.readYourWrites ? "caught-up" : "any",
     contentCipher: checkCipher(args.contentCipher),
     searchType: checkSearchType(args.searchType) ?? "similarity",
     fusion: checkFusion(args.fusion) ?? "relativeScore",
     weights: checkWeights(args.weights) ?? DEFAULT_WEIGHTS,
     logger: args.logger ?? SILENT,
   });
+}
+
+/** Which replicas may answer a call that says whether it has to see what was written before, or leaves it to the store. */
+export function readRoute(store: Pick<ResolvedOptions, "replica">, readYourWrites: boolean | undefined): ReadRoute {
+  return readYourWrites === undefined ? store.replica : readYourWrites ? "caught-up" : "any";
 }
 
 /** The pool of a store, and whether the store made it and therefore ends it. */
@@ -292,13 +298,4 @@ function checkCollection(name: string): string {
   throw new ConfigurationError(
     `collectionName must be a non-empty string of at most ${MAX_COLLECTION_BYTES} bytes, got ${JSON.stringify(name)}.`,
   );
-}
-
-function checkReserved(args: PostgresVectorStoreArgs): void {
-  const given = args as Record<string, unknown>;
-  for (const name of RESERVED) {
-    if (given[name] !== undefined) {
-      throw new ConfigurationError(`${name} is not supported by this release; remove it.`);
-    }
-  }
 }

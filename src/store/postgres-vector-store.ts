@@ -28,9 +28,19 @@ import type { Metric } from "../schema/layout.js";
 import { createHnswIndex, type HnswConfig } from "./hnsw.js";
 import { checkMetric, operatorText } from "./metric.js";
 import { checkDimensions, openStore, type OpenStore, type ScopedStore } from "./open.js";
-import { integer, resolveOptions, resolvePool, type PostgresVectorStoreArgs, type ResolvedOptions } from "./options.js";
+import { planNeighbours, type NeighbourOptions, type PlacedChunk } from "./neighbours.js";
+import {
+  integer,
+  readRoute,
+  resolveOptions,
+  resolvePool,
+  type PostgresVectorStoreArgs,
+  type ResolvedOptions,
+} from "./options.js";
 import { checkMmr, mostDiverse } from "./mmr.js";
+import { resolveReplicas, withoutConnections } from "./resolve-replicas.js";
 import { PostgresRetriever, retrieverFields, type PostgresRetrieverOptions } from "./retriever.js";
+import { searchInSteps } from "./post-process/post-process.js";
 import { toChunkRows } from "./rows.js";
 import { checkK, toSearchHit, type SearchHit, type SearchOptions } from "./search-hit.js";
 import { denseSearch, type DenseHit, type DenseSearch } from "./search.js";
@@ -59,7 +69,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
   declare FilterType: any;
 
   readonly #args: PostgresVectorStoreArgs;
-  readonly #options: ResolvedOptions;
+  #options: ResolvedOptions;
   #database: Database;
   readonly #ownsPool: boolean;
   #handle = new StoreHandle(() => this.#start(this.#options));
@@ -71,7 +81,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
   constructor(embeddings: EmbeddingsInterface, args: PostgresVectorStoreArgs) {
     const options = resolveOptions(args);
     const { pool, owned } = resolvePool(args);
-    const database = new Database(pool);
+    const database = new Database(pool, resolveReplicas(args, pool, options.logger));
     const storePool = new StorePool(database, async () => (await this.#scoped()).settings);
     super(embeddings, baseArgs(args, options, storePool));
     this.filter = args.filter as typeof this.filter;
@@ -139,13 +149,14 @@ export class PostgresVectorStore extends BasePGVectorStore {
    * @throws ConfigurationError while tenancy is off, or when the id cannot be one.
    */
   forTenant(tenantId: string | number): PostgresVectorStore {
-    const { connectionString: _, postgresConnectionOptions: __, ...args } = this.#args;
+    const args = withoutConnections(this.#args);
     const Store = this.constructor as typeof PostgresVectorStore;
     const view = new Store(this.embeddings, { ...args, tenantId: toTenantId(tenantId), pool: this.#database.pool });
     view.#isView = true;
     view.#handle = this.#handle;
-    // It knows which statements are prepared.
+    // It knows which statements are prepared, and the replicas.
     view.#database = this.#database;
+    view.#options = { ...view.#options, replica: this.#options.replica };
     return view;
   }
 
@@ -234,6 +245,8 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** The `k` best chunks for a text or a vector, best first. */
   async search(query: string | readonly number[], options: SearchOptions = {}): Promise<SearchHit[]> {
+    const inSteps = searchInSteps(this, query, options, (candidates) => this.search(query, candidates));
+    if (inSteps !== undefined) return inSteps;
     const request = this.#searchRequest(options);
     const words = checkWords(query, options, this.#options);
     const { signal } = options;
@@ -325,6 +338,11 @@ export class PostgresVectorStore extends BasePGVectorStore {
     return this.#run((store) => getByIds(store, ids));
   }
 
+  /** The chunks of these documents with those around them in their sources, in order. See {@link planNeighbours}. */
+  async getNeighbours(documents: readonly Document[], options: NeighbourOptions = {}): Promise<PlacedChunk[]> {
+    return this.#run(planNeighbours(documents, options));
+  }
+
   /** A LangChain retriever over this store. A filter is applied whichever way it is passed. */
   override asRetriever(options?: PostgresRetrieverOptions): PostgresRetriever<this>;
   override asRetriever(
@@ -396,7 +414,10 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** Ends the pool if the store made it. A pool that was passed in belongs to whoever made it. */
   override async end(): Promise<void> {
-    if (!this.#isView) await this.#handle.end();
+    if (!this.#isView) {
+      await this.#handle.end();
+      await this.#database.replicas?.end();
+    }
     if (this.#ownsPool) await this.#database.end();
   }
 
@@ -446,6 +467,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
       probes: integer("probes", options.probes, 1, 32_768) ?? probes,
       timeoutMs: integer("timeoutMs", options.timeoutMs, 1, 2_147_483_647) ?? timeoutMs,
       signal: options.signal,
+      replica: readRoute(this.#options, options.readYourWrites),
     };
   }
 

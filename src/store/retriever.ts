@@ -12,6 +12,9 @@ import { parseFilter, type Filter } from "./filter/index.js";
 import { checkFusion, checkWeights, type Fusion, type FusionWeights } from "./fusion/fusion.js";
 import { checkLanguage } from "./lexical/options.js";
 import { checkSearchType, integer, type SearchType } from "./options.js";
+import { checkSteps, type PostProcessor } from "./post-process/post-process.js";
+import { rerank, type Reranker } from "./post-process/rerank.js";
+import { scoreThreshold } from "./post-process/score-threshold.js";
 import type { SearchOptions } from "./search-hit.js";
 import type { PostgresVectorStore } from "./postgres-vector-store.js";
 
@@ -31,7 +34,16 @@ export interface PostgresRetrieverOptions extends BaseRetrieverInput {
   weights?: FusionWeights;
   /** Language of the query, for a search by words. @defaultValue the lexical index's */
   language?: string;
-  /** Leaves out documents whose `score` in `store.search` is below this, whatever `scoreNormalization` says. */
+  /** Puts candidates in order; any of LangChain's document compressors. */
+  rerank?: Reranker;
+  /** Steps after the search and after `rerank`, such as those of `langchain-pgvector/chains`. */
+  postProcess?: readonly PostProcessor[];
+  /** Candidates for `rerank` and `postProcess`, at least `k`. @defaultValue 20, or 4 k when that is more */
+  fetchK?: number;
+  /**
+   * Leaves out documents whose `score` in `store.search` is below this, whatever `scoreNormalization` says, before they are
+   * reranked. See `scoreThreshold` of `langchain-pgvector/chains` for what it means in each mode.
+   */
   scoreThreshold?: number;
   /** Puts `score` into the metadata of what is returned. @defaultValue false */
   includeScores?: boolean;
@@ -45,24 +57,29 @@ export class PostgresRetriever<V extends PostgresVectorStore = PostgresVectorSto
 
   /** What the search is done by; LangChain's own `searchType` knows nothing of words. */
   readonly words: Pick<SearchOptions, "searchType" | "fusion" | "weights" | "language">;
+  /** What is done with the candidates of a search. */
+  readonly steps: Pick<SearchOptions, "postProcess" | "fetchK">;
   readonly scoreThreshold: number | undefined;
   readonly includeScores: boolean;
 
   constructor(fields: PostgresRetrieverOptions & { vectorStore: V }) {
-    const { searchType, searchKwargs, scoreThreshold, fusion, weights, language, ...rest } = fields;
+    const { searchType, searchKwargs, scoreThreshold: threshold, fusion, weights, language, ...others } = fields;
+    const { rerank: reranker, postProcess, fetchK, ...rest } = others;
     const words = {
       searchType: searchType === "mmr" ? undefined : checkSearchType(searchType, ["mmr"]),
       fusion: checkFusion(fusion),
       weights: checkWeights(weights),
       language: checkLanguage(language),
     };
-    if (scoreThreshold !== undefined && (searchType === "mmr" || !Number.isFinite(scoreThreshold))) {
+    const steps = [...(reranker === undefined ? [] : [rerank(reranker)]), ...checkSteps(postProcess)];
+    const least = threshold === undefined ? [] : [scoreThreshold(threshold)];
+    if (searchType === "mmr" && (threshold !== undefined || steps.length > 0)) {
+      const option = threshold === undefined ? "rerank and postProcess do" : "scoreThreshold does";
       throw new ConfigurationError(
-        searchType === "mmr"
-          ? 'scoreThreshold does not go with searchType "mmr", which ranks by diversity too; leave one out.'
-          : `scoreThreshold must be a finite number, got ${String(scoreThreshold)}.`,
+        `${option} not go with searchType "mmr", which ranks by diversity too; use postProcess: [diversify()] instead of it.`,
       );
     }
+    integer("fetchK", fetchK, 1, 1_000_000);
     integer("k", rest.k, 1, 1_000_000);
     super(
       searchType === "mmr"
@@ -70,7 +87,8 @@ export class PostgresRetriever<V extends PostgresVectorStore = PostgresVectorSto
         : { ...rest, searchType: "similarity" },
     );
     this.words = words;
-    this.scoreThreshold = scoreThreshold;
+    this.steps = steps.length === 0 ? { fetchK } : { postProcess: [...least, ...steps], fetchK };
+    this.scoreThreshold = threshold;
     this.includeScores = fields.includeScores ?? false;
   }
 
@@ -80,7 +98,8 @@ export class PostgresRetriever<V extends PostgresVectorStore = PostgresVectorSto
   ): Promise<Document[]> {
     if (this.searchType === "mmr") return super._getRelevantDocuments(query, runManager);
     const filter = this.filter as Filter | undefined;
-    const hits = await this.vectorStore.search(query, { ...this.words, k: this.k, filter });
+    const callbacks = runManager?.getChild();
+    const hits = await this.vectorStore.search(query, { ...this.words, ...this.steps, k: this.k, filter, callbacks });
     const threshold = this.scoreThreshold;
     return hits
       .filter((hit) => threshold === undefined || hit.score >= threshold)

@@ -1,7 +1,10 @@
+import type { Callbacks } from "@langchain/core/callbacks/manager";
 import type { Document } from "@langchain/core/documents";
 import type { DocumentFilter, Filter } from "./filter/index.js";
 import type { Fusion, FusionWeights } from "./fusion/fusion.js";
 import { integer, type SearchType } from "./options.js";
+import type { PostProcessor } from "./post-process/post-process.js";
+import type { Reranker } from "./post-process/rerank.js";
 import type { DenseHit } from "./search.js";
 
 /** Options of one `store.search`. */
@@ -24,8 +27,20 @@ export interface SearchOptions {
   fusion?: Fusion | undefined;
   /** What each ranking counts for in a hybrid search. @defaultValue the store's */
   weights?: FusionWeights | undefined;
+  /** Candidates of each ranking in a hybrid search, at least `k`. @defaultValue 50, or 10 k when that is more */
+  candidates?: number | undefined;
   /** Language of the query: a text search configuration or a code. @defaultValue the lexical index's */
   language?: string | undefined;
+  /** Puts `fetchK` candidates in order; any of LangChain's document compressors. Needs a query in words. */
+  rerank?: Reranker | undefined;
+  /** Steps after the search and after `rerank`, such as those of `langchain-pgvector/chains`. */
+  postProcess?: readonly PostProcessor[] | undefined;
+  /** Candidates for `rerank` and `postProcess`, at least `k`. @defaultValue 20, or 4 k when that is more */
+  fetchK?: number | undefined;
+  /** Handed to the steps, for tracers. */
+  callbacks?: Callbacks | undefined;
+  /** Whether the search sees what this store has written before, with replicas. @defaultValue the store's */
+  readYourWrites?: boolean;
   /** Cancels the search on the server. */
   signal?: AbortSignal;
   /** Upper bound on the server's time, in milliseconds. */
@@ -48,6 +63,10 @@ export interface SearchHit {
   dense?: { rank: number; distance: number };
   /** Place in the lexical ranking, from 1, BM25 there, and the terms that matched, as they are stored. */
   lexical?: { rank: number; bm25: number; terms: readonly string[] };
+  /** Place that a reranker gave it, from 1, and the score there if the reranker tells one. */
+  rerank?: { rank: number; score?: number };
+  /** Ids of the chunks that the document was put together from, in their order in the source. */
+  parts?: readonly string[];
   /** What the search fell back to, because its text has no word that could be looked up. */
   fallback?: "similarity";
   /** `length === dimensions`; with `includeEmbeddings`. */

@@ -2,7 +2,7 @@ import { Document } from "@langchain/core/documents";
 import sql, { empty, raw, type Sql } from "sql-template-tag";
 import { decodeVector, VectorParameter } from "../db/codec.js";
 import { orAbort } from "../db/abort.js";
-import type { Statement } from "../db/database.js";
+import type { ReadRoute, Statement } from "../db/database.js";
 import { quoteIdentifier, quoteQualified } from "../db/identifiers.js";
 import { compileFilter, regexFilterError, type FilterNode } from "./filter/index.js";
 import { distanceOperator, hammingOperator, signsOf, similarityOf } from "./metric.js";
@@ -24,6 +24,8 @@ export interface DenseSearch {
   readonly probes: number | undefined;
   readonly timeoutMs: number | undefined;
   readonly signal: AbortSignal | undefined;
+  /** Which replicas may answer; the primary does otherwise. */
+  readonly replica?: ReadRoute;
 }
 
 /** One row found by vector. */
@@ -114,6 +116,7 @@ async function runVectorStatement<T>(
       signal: search.signal,
       timeoutMs,
       prepare: true,
+      replica: search.replica,
     })
     .catch((error: unknown) => {
       throw regexFilterError(error, search.filter) ?? error;

@@ -53,14 +53,18 @@ export class StoreHandle {
    */
   async run<T>(scope: CallScope, work: (store: ScopedStore) => Promise<T>): Promise<T> {
     let reopened = false;
+    let primary = false;
     for (let change = 0; ; change += 1) {
-      const store = await orAbort(this.scoped(scope), scope.signal);
+      const found = await orAbort(this.scoped(scope), scope.signal);
+      const store = primary ? { ...found, database: found.database.primary } : found;
       try {
         return await work(store);
       } catch (error) {
         const gone: boolean = sqlstateOf(error) === SQLSTATE.undefinedColumn && !reopened;
         if (!gone && (!isStale(error) || change === MAX_CHANGES)) throw error;
         reopened ||= gone;
+        // A replica may be some epochs behind; the primary never is.
+        primary = true;
         if (gone) this.#opening = undefined;
         else await this.renew(store);
       }

@@ -10,9 +10,10 @@ import type { TenantFacts, VectorIndex } from "./search-memory.js";
 export async function findVectorIndexes(store: OpenStore): Promise<VectorIndex[]> {
   const { options, model } = store;
   const table = quoteQualified(store.schema, options.layout.table);
-  const { rows } = await store.database.execute({
-    name: "find-vector-indexes",
-    sql: sql`
+  const { rows } = await store.database.execute(
+    {
+      name: "find-vector-indexes",
+      sql: sql`
       select i.indrelid::int8::float8 as relation, c.relname::text as name, pg_get_expr(i.indpred, i.indrelid) as predicate,
         pg_relation_size(i.indexrelid)::float8 as bytes, current_setting('block_size')::float8 as page,
         obj_description(i.indexrelid, 'pg_class') as note
@@ -30,7 +31,9 @@ export async function findVectorIndexes(store: OpenStore): Promise<VectorIndex[]
       where i.indisvalid
         and (i.indrelid = to_regclass(${table}::text)
           or i.indrelid in (select relid from pg_partition_tree(to_regclass(${table}::text))))`,
-  });
+    },
+    { replica: "any" },
+  );
   return (rows as unknown as IndexRow[]).map(({ relation, name, predicate, bytes, page, note }) => ({
     relation,
     name,
@@ -100,7 +103,7 @@ export async function sampleShare(store: ScopedStore, filter: FilterNode): Promi
 }
 
 async function first(store: ScopedStore, name: string, statement: Sql): Promise<Record<string, unknown>> {
-  const { rows } = await store.database.execute({ name, sql: statement }, { settings: store.settings });
+  const { rows } = await store.database.execute({ name, sql: statement }, { settings: store.settings, replica: "any" });
   return rows[0]!;
 }
 

@@ -1,51 +1,95 @@
 import { spawn, spawnSync } from "node:child_process";
-import { appendFileSync, chownSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { appendFileSync, chownSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import { findNativeBinaries, unprivilegedUser } from "./native-binaries.js";
-import { firstLine, type NativeServer, sparePort, stop, watch } from "./native-server.js";
+import { firstLine, sparePort, stop, watch } from "./native-server.js";
 
-/** A streaming replica of a server on this machine; `undefined` where the native binaries are not at hand. */
-export async function startStandby(primaryUrl: string): Promise<NativeServer | undefined> {
+/** A streaming replica of a native server of this machine. */
+export interface Standby {
+  /** The same database and login, on the standby. */
+  at(url: string): string;
+  /** Ends its server at once, as a crash does. */
+  kill(): Promise<void>;
+  start(): Promise<void>;
+  remove(): Promise<void>;
+}
+
+/** Copies a running server into a folder and starts it as its standby. */
+export async function startStandby(primaryUrl: string): Promise<Standby> {
   const runAs = unprivilegedUser();
   const binaries = findNativeBinaries(runAs);
-  if (binaries === undefined || !existsSync(join(binaries.bin, "pg_basebackup"))) return undefined;
+  if (binaries === undefined) throw new Error("A standby needs native PostgreSQL: set POSTGRES_BIN.");
   const folder = mkdtempSync(join(tmpdir(), "langchain-pgvector-standby-"));
   if (runAs) chownSync(folder, runAs.uid, runAs.gid);
+  const { hostname, port: primaryPort, username, password } = new URL(primaryUrl);
   const data = join(folder, "data");
-  const copy = spawnSync(
+  const connection = `host=${hostname} port=${primaryPort} user=${decodeURIComponent(username)} password=${decodeURIComponent(password)}`;
+  const copied = spawnSync(
     join(binaries.bin, "pg_basebackup"),
-    ["-d", primaryUrl, "-D", data, "-R", "-X", "stream", "-c", "fast", "--no-sync"],
+    ["-D", data, "-d", connection, "-R", "-X", "stream", "-c", "fast", "--no-sync"],
     { ...runAs, cwd: folder, encoding: "utf8" },
   );
-  if (copy.status !== 0) {
+  if (copied.status !== 0) {
     rmSync(folder, { recursive: true, force: true });
-    throw new Error(`pg_basebackup failed: ${copy.stderr}`);
+    throw new Error(`pg_basebackup failed: ${copied.stderr}`);
   }
-  appendFileSync(join(data, "postgresql.conf"), "hot_standby = on\n");
-  const port = await sparePort();
-  const shell = spawn(
-    "/bin/sh",
-    ["-c", watch, "sh", folder, join(binaries.bin, "postgres"), "-D", data, "-p", String(port)],
-    { ...runAs, cwd: folder, detached: true, stdio: ["pipe", "pipe", "ignore"] },
+  appendFileSync(
+    join(data, "postgresql.conf"),
+    "hot_standby = on\nwal_receiver_status_interval = 1\nwal_retrieve_retry_interval = 100\n",
   );
-  shell.unref();
-  await firstLine(shell);
-  const url = new URL(primaryUrl);
-  url.port = String(port);
-  url.hostname = "127.0.0.1";
-  for (let attempt = 0; attempt < 200; attempt += 1) {
-    const client = new Client({ connectionString: url.href });
-    const ready = await client.connect().then(
-      () => true,
-      () => false,
-    );
-    await client.end().catch(() => undefined);
-    if (ready) return { url: url.href, stop: () => stop(shell) };
-    await sleep(100);
+  const port = await sparePort();
+  const at = (url: string): string => {
+    const changed = new URL(url);
+    changed.hostname = "127.0.0.1";
+    changed.port = String(port);
+    return changed.href;
+  };
+  let shell: ReturnType<typeof spawn> | undefined;
+  let pid = 0;
+  const start = async (): Promise<void> => {
+    // The watching shell removes its folder when it ends; a standby that is killed keeps its data.
+    const place = mkdtempSync(join(tmpdir(), "langchain-pgvector-standby-log-"));
+    if (runAs) chownSync(place, runAs.uid, runAs.gid);
+    const server = [join(binaries.bin, "postgres"), "-D", data, "-p", String(port)];
+    shell = spawn("/bin/sh", ["-c", watch, "sh", place, ...server], {
+      ...runAs,
+      cwd: folder,
+      detached: true,
+      stdio: ["pipe", "pipe", "ignore"],
+    });
+    shell.unref();
+    pid = await firstLine(shell);
+    await answers(at(primaryUrl));
+  };
+  await start();
+  return {
+    at,
+    start,
+    kill: async () => {
+      process.kill(pid, "SIGQUIT");
+      await stop(shell!);
+    },
+    remove: async () => {
+      await stop(shell!);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function answers(url: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    const client = new Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
+    try {
+      await client.connect();
+      return;
+    } catch (error) {
+      if (attempt === 300) throw error;
+      await sleep(100);
+    } finally {
+      await client.end().catch(() => undefined);
+    }
   }
-  await stop(shell);
-  throw new Error("The standby did not start.");
 }

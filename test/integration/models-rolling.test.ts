@@ -3,8 +3,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { PostgresVectorStore } from "../../src/index.js";
 import { describeServer, openServerDatabase, testSchema, type ServerTestDatabase } from "../helpers/database.js";
 import { ModelEmbeddings } from "../helpers/model-embeddings.js";
-import type { NativeServer } from "../helpers/native-server.js";
-import { startStandby } from "../helpers/standby.js";
+import { startStandby, type Standby } from "../helpers/standby.js";
 
 const DIMENSIONS = 32;
 const ROWS = 60;
@@ -53,7 +52,7 @@ async function readsMore(readers: readonly Reader[]): Promise<void> {
 
 describeServer("a rolling deployment of three processes", () => {
   let database: ServerTestDatabase;
-  let standby: NativeServer | undefined;
+  let standby: Standby | undefined;
   const pools: pg.Pool[] = [];
 
   beforeAll(async () => {
@@ -62,7 +61,7 @@ describeServer("a rolling deployment of three processes", () => {
   }, 60_000);
   afterAll(async () => {
     await Promise.all(pools.map((pool) => pool.end()));
-    await standby?.stop();
+    await standby?.remove();
     await database.close();
   });
 
@@ -74,7 +73,7 @@ describeServer("a rolling deployment of three processes", () => {
       Array.from({ length: ROWS }, (_, index) => ({ id: String(index), pageContent: text(index), metadata: {} })),
     );
     const replica = (): pg.Pool => {
-      const pool = new pg.Pool({ connectionString: standby!.url.replace(/\/[^/]*$/, new URL(database.url).pathname) });
+      const pool = new pg.Pool({ connectionString: standby!.at(database.url) });
       pool.on("error", () => undefined);
       pool.on("connect", (client) => void client.on("error", () => undefined));
       pools.push(pool);

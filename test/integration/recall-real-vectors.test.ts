@@ -4,7 +4,7 @@ import { PostgresVectorStore } from "../../src/index.js";
 import { describeServer, openServerDatabase, testSchema } from "../helpers/database.js";
 import type { ServerTestDatabase } from "../helpers/open-database.js";
 import { kthSimilarity, readPooledVectors, type PooledVectors } from "../helpers/pooled-vectors.js";
-import { sharedData } from "../helpers/shared-data.js";
+import { sharedData, sharedDataTitle } from "../helpers/shared-data.js";
 import { HashedEmbeddings, seededRandom } from "../helpers/vectors.js";
 
 const K = 10;
@@ -13,7 +13,7 @@ const folder = sharedData("pooled-lsa192");
 const describeData: typeof describeServer = folder === undefined ? describe.skip : describeServer;
 
 /** Real vectors of 12 collections; as a filter, a label keeps rows that lie together and far from most queries. */
-describeData("recall on real vectors, at the default settings", () => {
+describeData(sharedDataTitle("recall on real vectors, at the default settings", "pooled-lsa192"), () => {
   let database: ServerTestDatabase;
   let store: PostgresVectorStore;
   let pool: pg.Pool;

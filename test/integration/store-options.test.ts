@@ -3,7 +3,7 @@ import { Document } from "@langchain/core/documents";
 import { PGVectorStore } from "@langchain/community/vectorstores/pgvector";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { ConfigurationError, PostgresVectorStore, type PostgresVectorStoreArgs } from "../../src/index.js";
+import { PostgresVectorStore, type PostgresVectorStoreArgs } from "../../src/index.js";
 import { describeServer, openServerDatabase, type ServerTestDatabase, testSchema } from "../helpers/database.js";
 import { errorOf } from "../helpers/error-of.js";
 import { recordQueries } from "../helpers/recorded-queries.js";
@@ -98,6 +98,40 @@ describeServer("PostgresVectorStore", () => {
         expect(own.ended).toBe(false);
         expect((await errorOf(open({ pool: {} as never }))).message).toMatch(/`pool` must be a pg\.Pool/);
         expect(() => new PostgresVectorStore(embeddings, {})).toThrow(/connectionString/);
+      },
+
+      // With a real standby in replicas.test.ts; here there is none.
+      async readPool() {
+        expect((await errorOf(open({ readPool: {} as never }))).message).toMatch(/`readPool` must be a pg\.Pool/);
+        const readPool = database.newPool({ max: 1 });
+        const store = await filled({ readPool });
+        expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
+        await store.end();
+        expect(readPool.ended).toBe(false);
+      },
+
+      async replicaConnectionString() {
+        const store = await filled({ replicaConnectionString: [database.url] });
+        expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
+        await store.end();
+        expect((await errorOf(open({ replicaConnectionString: "" }))).message).toMatch(/address of a standby/);
+      },
+
+      async maxReplicaLagMs() {
+        const replica = { replicaConnectionString: database.url };
+        expect((await errorOf(open({ ...replica, maxReplicaLagMs: -1 }))).message).toMatch(/maxReplicaLagMs/);
+        expect((await errorOf(open({ maxReplicaLagMs: 1 }))).message).toMatch(/goes with `readPool`/);
+      },
+
+      async catchUpMs() {
+        expect((await errorOf(open({ catchUpMs: 1 }))).message).toMatch(/goes with `readPool`/);
+      },
+
+      async readYourWrites() {
+        expect((await errorOf(open({ readYourWrites: true }))).message).toMatch(/goes with `readPool`/);
+        const store = await filled({ replicaConnectionString: database.url, readYourWrites: true });
+        expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
+        await store.end();
       },
 
       async lexical() {
@@ -524,15 +558,6 @@ describeServer("PostgresVectorStore", () => {
     test.each(Object.entries(options))("%s", async (_, run) => {
       expect.hasAssertions();
       await run();
-    });
-
-    test.each([
-      ["readPool", {}],
-      ["replicaConnectionString", "postgres://replica/db"],
-    ])("%s is refused, since ignoring it could open data", async (name, given) => {
-      const error = await errorOf(open({ [name]: given }));
-      expect(error).toBeInstanceOf(ConfigurationError);
-      expect(error.message).toContain(name);
     });
   });
 

@@ -86,6 +86,13 @@ const CASES: Record<string, Case> = {
       ),
   },
   getByIds: { attack: (store) => store.getByIds(["1", "2"]) },
+  getNeighbours: {
+    attack: (store) =>
+      each(
+        store.getNeighbours([{ ...document(SECRET), metadata: { source: "s" } }], { before: 9, after: 9 }),
+        store.getNeighbours([{ ...document(SECRET), metadata: theirs }], { sourceKey: "by", positionKey: "n" }),
+      ),
+  },
   asRetriever: {
     attack: async (store) =>
       each(store.asRetriever({ k: 9 }).invoke(SECRET), store.asRetriever({ searchType: "mmr" }).invoke(SECRET)),

@@ -14,6 +14,7 @@ import type {
   VectorStoreRetrieverInterface,
 } from "@langchain/core/vectorstores";
 import type { PGVectorStore as BasePGVectorStore, PGVectorStoreArgs } from "@langchain/community/vectorstores/pgvector";
+import type { BaseDocumentCompressor } from "@langchain/core/retrievers/document_compressors";
 import type { SelfQueryRetriever } from "@langchain/classic/retrievers/self_query";
 import { expectTypeOf } from "expect-type";
 import type pg from "pg";
@@ -45,9 +46,12 @@ expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "comparisonHtml"
   | "comparisonText"
   | "estimateSize"
+  | "evaluateRetrieval"
+  | "fitFusionWeights"
   | "fromJsonLines"
   | "lintTenancy"
   | "planAdopt"
+  | "readLabelledSet"
   | "runLeakSuite"
   | "toJsonLine"
   | "ChromaServerError"
@@ -70,17 +74,24 @@ expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "PostgresRetriever"
   | "PostgresTranslator"
   | "PostgresVectorStore"
+  | "RerankError"
   | "SchemaDriftError"
   | "SchemaVersionError"
   | "TenantIsolationError"
   | "UnknownModelError"
 >();
 expectTypeOf<keyof typeof chains>().toEqualTypeOf<
+  | "CoverageReranker"
   | "ExtractiveAnswerer"
   | "createConversationalRagChain"
   | "createRagChain"
   | "createRetrievalTool"
+  | "diversify"
   | "formatCitation"
+  | "neighbours"
+  | "parents"
+  | "rerank"
+  | "scoreThreshold"
   | "verifyCitations"
 >();
 expectTypeOf<keyof typeof loaders>().toEqualTypeOf<
@@ -180,6 +191,8 @@ expectTypeOf<PostgresRetriever>().toExtend<BaseRetrieverInterface>();
 expectTypeOf(store.asRetriever()).toEqualTypeOf<PostgresRetriever>();
 expectTypeOf(store.asRetriever({ k: 5, scoreThreshold: 0.5, includeScores: true })).toExtend<PostgresRetriever>();
 expectTypeOf(store.asRetriever({ searchType: "mmr", searchKwargs: { fetchK: 20 } })).toExtend<PostgresRetriever>();
+declare const reranker: BaseDocumentCompressor;
+expectTypeOf(store.asRetriever({ rerank: reranker, fetchK: 50, postProcess: [] })).toExtend<PostgresRetriever>();
 expectTypeOf(store.asRetriever(5)).toExtend<PostgresRetriever>();
 expectTypeOf(store.asRetriever(5, { year: 2020 }, [], ["tag"], { a: 1 }, true)).toExtend<PostgresRetriever>();
 declare const baseFields: Partial<VectorStoreRetrieverInput<PostgresVectorStore>>;

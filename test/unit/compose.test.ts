@@ -5,6 +5,7 @@ import { parse } from "yaml";
 import * as container from "../helpers/container.js";
 
 interface Service {
+  readonly profiles?: string[];
   readonly image: string;
   readonly ports: string[];
   readonly environment: Record<string, string>;
@@ -16,7 +17,7 @@ interface Service {
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const compose = parse(readFileSync(`${root}docker-compose.yml`, "utf8")) as {
-  readonly services: { readonly postgres: Service };
+  readonly services: { readonly postgres: Service; readonly replica: Service; readonly pgbouncer: Service };
   readonly volumes: Record<string, unknown>;
 };
 const service = compose.services.postgres;
@@ -61,7 +62,7 @@ describe("docker-compose.yml serves", () => {
     const bound = [...mounts.values()].filter((source) => source.startsWith("./"));
     expect(bound.filter((source) => !existsSync(`${root}${source}`))).toEqual([]);
     const volume = mounts.get("/var/lib/postgresql");
-    expect(Object.keys(compose.volumes)).toEqual([volume]);
+    expect(Object.keys(compose.volumes)).toEqual([volume, "replica-data"]);
   });
 
   test("a health check that waits for the final server", () => {
@@ -79,6 +80,37 @@ describe("docker-compose.yml serves", () => {
   });
 });
 
+describe("the profile with a replica", () => {
+  const { replica, pgbouncer } = compose.services;
+
+  test("runs only when it is asked for, on loopback, with the primary's image and settings", () => {
+    for (const extra of [replica, pgbouncer]) {
+      expect(extra.profiles).toEqual(["replicated"]);
+      for (const port of extra.ports) expect(port).toMatch(/^127\.0\.0\.1:/);
+    }
+    expect(service.profiles).toBeUndefined();
+    expect(replica.image).toBe(service.image);
+    expect(replica.shm_size).toBe(service.shm_size);
+    expect(replica.environment["REPLICATION_PASSWORD"]).toBe(service.environment["REPLICATION_PASSWORD"]);
+  });
+
+  test("mounts files that are there, and scripts that can be executed", () => {
+    const sources = [...replica.volumes, ...pgbouncer.volumes].map((volume) => volume.split(":")[0]!);
+    const bound = sources.filter((source) => source.startsWith("./"));
+    expect(bound.filter((source) => !existsSync(`${root}${source}`))).toEqual([]);
+    for (const script of ["docker/replica.sh", "docker/init/50-replication.sh"]) {
+      expect(statSync(`${root}${script}`).mode & 0o111).toBe(0o111);
+    }
+  });
+
+  test("pools by transaction, with statements kept by name", () => {
+    const ini = readFileSync(`${root}docker/pgbouncer.ini`, "utf8");
+    expect(ini).toMatch(/^pool_mode = transaction$/m);
+    expect(ini).toMatch(/^max_prepared_statements = [1-9]/m);
+    expect(ini).toMatch(/^langchain_replica = host=replica /m);
+  });
+});
+
 describe("docker/", () => {
   test("the settings cover vector work and load pg_stat_statements", () => {
     for (const name of ["shared_buffers", "effective_cache_size", "max_parallel_maintenance_workers"]) {
@@ -90,7 +122,13 @@ describe("docker/", () => {
 
   test("the init files run in order, and the shell script can be executed", () => {
     const files = readdirSync(container.initFolder);
-    expect(files.toSorted()).toEqual(["10-extensions.sql", "20-roles.sql", "30-privileges.sql", "40-app-password.sh"]);
+    expect(files.toSorted()).toEqual([
+      "10-extensions.sql",
+      "20-roles.sql",
+      "30-privileges.sql",
+      "40-app-password.sh",
+      "50-replication.sh",
+    ]);
     expect(statSync(`${container.initFolder}/40-app-password.sh`).mode & 0o111).toBe(0o111);
   });
 

@@ -1,7 +1,7 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import type { Document } from "@langchain/core/documents";
 import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { ConfigurationError, LoadError } from "../../src/errors.js";
@@ -12,6 +12,7 @@ import {
   type LoadSummary,
   type SkippedFile,
 } from "../../src/loaders/index.js";
+import { sharedData, sharedDataTitle } from "../helpers/shared-data.js";
 
 const root = mkdtempSync(join(tmpdir(), "loaders-"));
 let count = 0;
@@ -270,9 +271,9 @@ describe("loadDocuments: errors", () => {
   });
 });
 
-const shared = resolve(process.env["SHARED_DATA"] ?? join(import.meta.dirname, "../../../shared/data"), "loader-docs");
+const shared = sharedData("loader-docs") ?? "";
 
-describe.skipIf(!existsSync(shared))(`loadDocuments: real files (set SHARED_DATA to run)`, () => {
+describe.skipIf(shared === "")(sharedDataTitle("loadDocuments: real files", "loader-docs"), () => {
   it("reads the nine pages of a paper", async () => {
     const pages = await load(join(shared, "bitcoin.pdf"));
     expect(pages.map((page) => (page.metadata["loc"] as { pageNumber: number }).pageNumber)).toEqual([

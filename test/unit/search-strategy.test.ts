@@ -51,6 +51,45 @@ describe("exact or by index", () => {
   });
 });
 
+describe("an index scan with a filter", () => {
+  const filtered = (given: Partial<SearchFacts>): ReturnType<typeof chooseStrategy> =>
+    chooseStrategy(facts({ rows: 10_000, matching: 5_000, indexEntries: 10_000, ...given, filtered: true }));
+
+  test("looks once and has to meet four matching rows for each one wanted, while an exact search can make up for it", () => {
+    expect(filtered({})).toEqual({
+      kind: "index",
+      efSearch: 120,
+      visits: 120,
+      fetch: 40,
+      enough: 40,
+      iterative: false,
+    });
+    expect(filtered({ k: 50 })).toMatchObject({ fetch: 200, enough: 200, iterative: false });
+  });
+
+  test("visits half as many more candidates than for a tenant of the same share", () => {
+    const tenant = chooseStrategy(facts({ rows: 5_000, matching: 5_000, indexEntries: 10_000, efSearch: 1 }));
+    const rows = chooseStrategy(
+      facts({ rows: 5_000, matching: 5_000, indexEntries: 10_000, efSearch: 1, filtered: true }),
+    );
+    expect(tenant).toMatchObject({ kind: "index", visits: 80 });
+    expect(rows).toMatchObject({ kind: "index", visits: 120 });
+  });
+
+  test("goes on until it has met enough where an exact search would take too long", () => {
+    // About 3.7 microseconds for each row, of 200,000 that a remedy may take.
+    const remedied = filtered({ rows: 50_000, matching: 45_000, indexEntries: 50_000 });
+    const endless = filtered({ rows: 1e6, matching: 9e5, indexEntries: 1e6 });
+    expect(remedied).toMatchObject({ kind: "index", iterative: false, enough: 40, fetch: 40 });
+    expect(endless).toMatchObject({ kind: "index", iterative: true, enough: 10, fetch: 10 });
+  });
+
+  test("keeps four for each one wanted, iterating, when one pass cannot hold the candidates", () => {
+    const wide = filtered({ k: 200, rows: 10_000, matching: 9_000 });
+    expect(wide).toMatchObject({ kind: "index", efSearch: MAX_EF_SEARCH, fetch: 800, enough: 800, iterative: true });
+  });
+});
+
 describe("settings", () => {
   const options = { probes: undefined, iterative: true };
 

@@ -1,6 +1,6 @@
 import { Embeddings } from "@langchain/core/embeddings";
 import { DIMENSIONS, vectorCode } from "./markers.js";
-import { Random } from "./random.js";
+import { Random } from "../random.js";
 
 /**
  * Vectors that tell whose they are: the first component is the code of the tenant that the text names as `tenant#<n>`,

@@ -7,7 +7,7 @@ import { ConfigurationError } from "../../errors.js";
 import { integer } from "../../store/options.js";
 import type { LeakOperation } from "./operation.js";
 import { LEAK_OPERATIONS } from "./operations.js";
-import { Random } from "./random.js";
+import { Random } from "../random.js";
 import { createGround, populate, type Ground } from "./setup.js";
 import { Step } from "./step.js";
 import type { LeakFinding } from "./tally.js";

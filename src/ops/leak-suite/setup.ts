@@ -19,7 +19,7 @@ import { resolveOptions, type PostgresVectorStoreArgs } from "../../store/option
 import { PostgresVectorStore } from "../../store/postgres-vector-store.js";
 import { LeakEmbeddings } from "./embeddings.js";
 import { DIMENSIONS, Ownership } from "./markers.js";
-import { Random } from "./random.js";
+import { Random } from "../random.js";
 import { Tally } from "./tally.js";
 import { COLLECTIONS, createTenants, rowKey, rowOf, SHARED_IDS, type Collection } from "./tenants.js";
 import { toDocuments } from "./step.js";

@@ -1,7 +1,7 @@
 import { Document } from "@langchain/core/documents";
 import type { QueryReply } from "../../db/pool.js";
 import type { PostgresVectorStore } from "../../store/postgres-vector-store.js";
-import type { Random } from "./random.js";
+import type { Random } from "../random.js";
 import type { Origin } from "./tally.js";
 import { rowKey, rowOf, SHARED_IDS, type Collection, type LeakRow, type LeakTenant } from "./tenants.js";
 import { readTenant, sameRow } from "./verify.js";

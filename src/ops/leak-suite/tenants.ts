@@ -1,6 +1,6 @@
 import { MAX_TENANT_BYTES } from "../../store/tenant.js";
 import { newMarker } from "./markers.js";
-import type { Random } from "./random.js";
+import type { Random } from "../random.js";
 
 /** What one row of a tenant should hold. */
 export interface LeakRow {

@@ -1,7 +1,7 @@
 import { ConfigurationError } from "../../errors.js";
 import { checkFusion, checkWeights, type Fusion, type FusionWeights } from "../fusion/fusion.js";
 import type { ScopedStore } from "../open.js";
-import { checkSearchType, type ResolvedOptions } from "../options.js";
+import { checkSearchType, integer, type ResolvedOptions } from "../options.js";
 import type { SearchHit, SearchOptions } from "../search-hit.js";
 import type { DenseSearch } from "../search.js";
 import { checkLanguage } from "./options.js";
@@ -14,6 +14,7 @@ export interface WordsRequest {
   readonly language: string | undefined;
   readonly fusion: Fusion;
   readonly weights: FusionWeights;
+  readonly candidates: number | undefined;
 }
 
 /**
@@ -30,12 +31,13 @@ export function checkWords(
   const fusion = checkFusion(options.fusion) ?? store.fusion;
   const weights = checkWeights(options.weights) ?? store.weights;
   const language = checkLanguage(options.language);
+  const candidates = integer("candidates", options.candidates, 1, 100_000);
   if (typeof query !== "string") {
     if (asked === undefined || asked === "similarity") return undefined;
     throw new ConfigurationError(`A ${asked} search needs the text of the query; a vector has no words.`);
   }
   const searchType = asked ?? store.searchType;
-  return searchType === "similarity" ? undefined : { searchType, text: query, language, fusion, weights };
+  return searchType === "similarity" ? undefined : { searchType, text: query, language, fusion, weights, candidates };
 }
 
 /**

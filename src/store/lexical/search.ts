@@ -1,6 +1,7 @@
 import { Document } from "@langchain/core/documents";
 import sql, { empty, type Sql } from "sql-template-tag";
 import { decodeVector } from "../../db/codec.js";
+import type { ReadRoute } from "../../db/database.js";
 import { ConfigurationError } from "../../errors.js";
 import { fuse, type Fusion, type FusionWeights } from "../fusion/fusion.js";
 import { regexFilterError, type FilterNode } from "../filter/index.js";
@@ -20,6 +21,7 @@ export interface WordSearch {
   readonly includeEmbeddings: boolean;
   readonly timeoutMs: number | undefined;
   readonly signal: AbortSignal | undefined;
+  readonly replica?: ReadRoute;
 }
 
 export interface HybridSearch extends DenseSearch {
@@ -27,6 +29,8 @@ export interface HybridSearch extends DenseSearch {
   readonly language: string | undefined;
   readonly fusion: Fusion;
   readonly weights: FusionWeights;
+  /** Rows that each leg gives. */
+  readonly candidates: number | undefined;
 }
 
 /** One row found by words, by vector, or by both. */
@@ -93,7 +97,13 @@ export async function lexicalSearch(store: ScopedStore, search: WordSearch): Pro
             with ${leg}
             select ${LEXICAL_REPORT}, l.* from (select 1) as one left join lexical l on true order by l.place`,
         },
-        { settings, signal: search.signal, timeoutMs: search.timeoutMs, prepare: true },
+        {
+          settings,
+          signal: search.signal,
+          timeoutMs: search.timeoutMs,
+          prepare: true,
+          replica: search.replica,
+        },
       )
       .catch((error: unknown) => {
         throw regexFilterError(error, search.filter) ?? error;
@@ -106,14 +116,14 @@ export async function lexicalSearch(store: ScopedStore, search: WordSearch): Pro
 }
 
 /**
- * The `k` best rows by both legs, fused, from one statement and so one snapshot. Each leg gives at least 50 candidates
- * and ten for each row wanted; the filter is in both.
+ * The `k` best rows by both legs, fused, from one statement and so one snapshot. Each leg gives `candidates`, when it is
+ * not said at least 50 and ten for each row wanted; the filter is in both.
  *
  * @returns as {@link lexicalSearch}.
  */
 export async function hybridSearch(store: ScopedStore, search: HybridSearch): Promise<WordHit[] | undefined> {
   const lexical = requireLexical(store);
-  const fetch = Math.max(50, 10 * search.k);
+  const fetch = Math.max(search.k, search.candidates ?? Math.max(50, 10 * search.k));
   const dense: DenseSearch = { ...search, k: fetch };
   const distance = distanceTo(store, search.vector);
   const embedding = search.includeEmbeddings ? sql`, ${embeddingAsText(store)} as embedding` : empty;

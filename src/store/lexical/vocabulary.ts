@@ -54,7 +54,7 @@ export async function findExtraTerms(
           and (left(k.term, 1) = left(a.text, 1) or left(k.term, 2) = reverse(left(a.text, 2))
             or substr(k.term, 2, 3) = substr(a.text, 2, 3) or right(k.term, 3) = right(a.text, 3))`,
     },
-    { settings: store.settings, signal },
+    { settings: store.settings, signal, replica: "any" },
   );
   const found = rows as unknown as TermRow[];
   const begin = found.filter(({ prefix }) => prefix).map(({ term }) => ({ term, weight: 1 }));

@@ -1,3 +1,4 @@
+import { Document } from "@langchain/core/documents";
 import { vectorOf } from "../embeddings.js";
 import type { LeakOperation } from "../operation.js";
 
@@ -122,6 +123,17 @@ export const READ_OPERATIONS: readonly LeakOperation[] = [
     name: "getByIds",
     weight: 4,
     run: (step) => step.call("result", (store) => store.getByIds([...step.ids(6), `ghost-${step.other.index}`])),
+  },
+  {
+    name: "getNeighbours of documents that name another tenant's source",
+    weight: 2,
+    run: (step) =>
+      step.call("result", (store) =>
+        store.getNeighbours(
+          step.ids(6).map((id) => new Document({ id, pageContent: "", metadata: { owner: step.other.id } })),
+          { sourceKey: "owner", positionKey: "n", before: 9, after: 9 },
+        ),
+      ),
   },
   {
     name: "getOrCreateCollection",
