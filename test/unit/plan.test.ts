@@ -82,18 +82,35 @@ describe("the plan of a schema", () => {
     const collections = { ...layout, collectionsTable: "named" };
     const state = { ...empty, schemaExists: false, collections: absent };
     const steps = names(state, collections);
-    expect([...new Set(steps)]).toEqual(["schema", "extension", "registry", "chunks", "collections", "loads"]);
+    expect([...new Set(steps)]).toEqual([
+      "schema",
+      "extension",
+      "registry",
+      "chunks",
+      "collections",
+      "loads",
+      "backfills",
+    ]);
   });
 
   test("has none for a current one", () => {
-    expect(names({ ...empty, server: vector("0.8.0"), registryExists: true, chunks: current, loads: current })).toEqual(
-      [],
-    );
+    expect(
+      names({
+        ...empty,
+        server: vector("0.8.0"),
+        registryExists: true,
+        chunks: current,
+        loads: current,
+        backfills: current,
+      }),
+    ).toEqual([]);
   });
 
   test("adds what is missing alone", () => {
     const state = { ...empty, server: vector("0.8.0"), registryExists: true, chunks: current, collections: absent };
-    expect(new Set(names(state, { ...layout, collectionsTable: "named" }))).toEqual(new Set(["collections", "loads"]));
+    expect(new Set(names(state, { ...layout, collectionsTable: "named" }))).toEqual(
+      new Set(["collections", "loads", "backfills"]),
+    );
     expect(names({ ...empty, server: vector("0.8.0"), registryExists: true })[0]).toBe("chunks");
   });
 
@@ -134,7 +151,7 @@ describe("the plan of a schema", () => {
     const state = { ...empty, server: vector("0.8.0"), registryExists: true };
     const breaking = { ...current, breakingRevision: 1_000 };
     expect(() => names({ ...state, chunks: breaking })).toThrow(SchemaVersionError);
-    expect(names({ ...state, chunks: current, loads: current })).toEqual([]);
+    expect(names({ ...state, chunks: current, loads: current, backfills: current })).toEqual([]);
     const wanted = { ...layout, collectionsTable: "named" };
     expect(() => names({ ...state, chunks: current, collections: breaking }, wanted)).toThrow(/"named".*newer/);
   });
