@@ -3,11 +3,15 @@ import { table, type Benchmark } from "./harness.js";
 
 /** By the name that `npm run bench -- <name>` takes. */
 const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmark }>>> = {
+  chunking: () => import("./chunking.js"),
   hybrid: () => import("./hybrid.js"),
   retrieval: () => import("./retrieval.js"),
+  "lexical-layouts": () => import("./lexical-layouts.js"),
   ingest: () => import("./ingest.js"),
+  indexes: () => import("./indexes.js"),
   search: () => import("./search.js"),
   tenancy: () => import("./tenancy.js"),
+  answers: () => import("./answers.js"),
   chroma: () => import("./chroma.js"),
   "tenant-delete": () => import("./tenant-delete.js"),
   "promoted-keys": () => import("./promoted-keys.js"),

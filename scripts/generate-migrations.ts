@@ -46,6 +46,10 @@ export const COLLECTIONS_MIGRATIONS: readonly Migration[] = ${folder("collection
 
 export const LOADS_MIGRATIONS: readonly Migration[] = ${folder("loads")};
 
+export const SOURCES_MIGRATIONS: readonly Migration[] = ${folder("sources")};
+
+export const MESSAGES_MIGRATIONS: readonly Migration[] = ${folder("messages")};
+
 export const TENANTS_MIGRATIONS: readonly Migration[] = ${folder("tenants")};
 
 export const BACKFILLS_MIGRATIONS: readonly Migration[] = ${folder("backfills")};

@@ -1,7 +1,7 @@
 -- Indexes texts, each with its place in a segment of at most 16,384 chunks. A template for inserts, for updates and for rows
 -- that were there before.
 create function {{function}} returns {{returns}}
-language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $index$
+language plpgsql set search_path = pg_catalog, pg_temp set jit = off set enable_sort = off set work_mem = '64MB' as $index$
 declare
   touched record;
 begin
@@ -37,13 +37,17 @@ begin
     ) as sized using (segment)
   ), stored as (
     insert into {{lexical}}
-    select p.tenant_id, p.collection, k.key, p.segment, k.terms, k.counts, k.numbers, k.frequencies, k.lengths
+    select p.tenant_id, p.collection, k.key, p.segment, k.terms, k.counts, coalesce(c.numbers, k.numbers),
+      coalesce(c.frequencies, k.frequencies), coalesce(c.lengths, k.lengths), c.present, c.peaks
     from (
       select segment, key, array_agg(term) as terms, array_agg(count) as counts, {{lexicalConcat}}(numbers) as numbers,
         {{lexicalConcat}}(frequencies) as frequencies, {{lexicalConcat}}(lengths) as lengths
       from keyed group by segment, key
     ) as k
     join places p using (segment)
+    left join lateral {{lexicalCommon}}(
+      case when cardinality(k.terms) = 1 then k.numbers end, k.frequencies, k.lengths
+    ) as c on true
   ), lengths as materialized (
     select d.segment, d.number, d.id, d.hash, case when d.words is not null then d.length else (
       select coalesce(least(32767, sum(w.frequency)), 0)::int2 from {{lexicalTerms}}(d.config, d.content) as w

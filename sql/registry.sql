@@ -64,6 +64,20 @@ create table if not exists {{maintenance}} (
   kind text not null check (kind in ('index', 'autovacuum')),
   name text not null,
   definition text not null,
+  note text,
   touched_at timestamptz not null default now(),
   primary key (store, kind, name)
+);
+
+create table if not exists {{recall}} (
+  store text not null,
+  index_name text not null,
+  measured_at timestamptz not null default clock_timestamp(),
+  setting text not null,
+  k integer not null,
+  queries integer not null,
+  recall double precision not null,
+  milliseconds double precision not null,
+  entries bigint not null,
+  primary key (store, index_name, measured_at)
 );

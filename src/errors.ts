@@ -167,6 +167,21 @@ export class ModelProviderError extends LangChainPgvectorError {
   }
 }
 
+/** The budget that chat models were given is used up; the request was not sent. */
+export class BudgetExceededError extends LangChainPgvectorError {
+  readonly code = "BUDGET_EXCEEDED";
+
+  constructor(
+    message: string,
+    /** Calls that were made within the budget. */
+    readonly calls: number,
+    /** Tokens that they used. */
+    readonly tokens: number,
+  ) {
+    super(message);
+  }
+}
+
 /** A reranker failed, or returned something else than documents of the search. */
 export class RerankError extends LangChainPgvectorError {
   readonly code = "RERANK";

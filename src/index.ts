@@ -1,9 +1,11 @@
 export { PostgresVectorStore, PostgresVectorStore as PGVectorStore } from "./store/postgres-vector-store.js";
 export type { SearchHit, SearchOptions } from "./store/search-hit.js";
 export type { PostgresVectorStoreArgs, SearchType } from "./store/options.js";
+export { PostgresChatMessageHistory, type ChatHistoryOptions } from "./store/chat-history/chat-message-history.js";
 export { PostgresTranslator } from "./store/self-query-translator.js";
 export { adopt, planAdopt, type AdoptArgs, type AdoptReport } from "./store/adopt/adopt.js";
 export { OfflineEmbeddings } from "./embeddings/offline.js";
+export { CachedQueryEmbeddings, type CachedQueryEmbeddingsOptions } from "./embeddings/cached-query.js";
 export { ExtractiveAnswerer } from "./chains/extractive-answerer.js";
 export { PostgresRetriever, type PostgresRetrieverOptions } from "./store/retriever.js";
 export type {
@@ -26,6 +28,7 @@ export type { ExportOptions } from "./store/tenants/export.js";
 export type {
   ExportedChunk,
   ExportedCollection,
+  ExportedMessage,
   ExportedModel,
   ExportEnd,
   ExportHeader,
@@ -36,6 +39,10 @@ export { fromJsonLines, toJsonLine } from "./store/tenants/jsonl.js";
 export type { TenantInfo } from "./store/tenants/list.js";
 export type { LoginOptions, LoginPlan } from "./store/tenants/login.js";
 export type { TenantState } from "./store/tenants/registry.js";
+export { applyFixes, diagnose } from "./ops/doctor.js";
+export type { Diagnosis } from "./ops/doctor/examine.js";
+export type { FixedFinding, FixOptions } from "./ops/doctor/fix.js";
+export type { DoctorLimits } from "./ops/doctor/limits.js";
 export {
   evaluateRetrieval,
   type Comparison,
@@ -67,6 +74,10 @@ export type { LexicalOptions } from "./store/lexical/options.js";
 export type { LexicalIndexState } from "./store/lexical/state.js";
 export type { DeleteParams } from "./store/delete.js";
 export type { ExpireOptions } from "./store/expire.js";
+export type { ExplainedStatement, Explanation } from "./store/explain/explanation.js";
+export type { ExplainedPlan, TableAccess } from "./store/explain/plan.js";
+export type { RawQuery } from "./store/explain/select-only.js";
+export type { DoctorFinding, Severity } from "./store/finding.js";
 export type { DocumentFilter, Filter } from "./store/filter/index.js";
 export type { GetParams, StoredChunk } from "./store/get.js";
 export type { AddModelOptions, AddModelPlan } from "./models/add.js";
@@ -78,7 +89,7 @@ export type {
   SetAsideRow,
 } from "./models/backfill/options.js";
 export type {
-  CompareOptions,
+  CompareModelsOptions,
   CompareQuery,
   CompareThresholds,
   Comparison as ModelComparison,
@@ -95,8 +106,28 @@ export type { NeighbourOptions, PlacedChunk } from "./store/neighbours.js";
 export type { PostProcessContext, PostProcessor } from "./store/post-process/post-process.js";
 export type { Reranker } from "./store/post-process/rerank.js";
 export type { HnswConfig } from "./store/hnsw.js";
+export type { IndexNote, SearchSetting } from "./store/index-note.js";
+export type { IvfflatConfig } from "./store/ivfflat.js";
+export type { VectorIndexOptions } from "./store/vector-index.js";
+export type { IndexProgress } from "./store/watch-build.js";
+export type { CreatedIndex, CreateIndexOptions, KeyIndexConfig } from "./ops/indexes/create.js";
+export type { IndexInfo } from "./ops/indexes/list.js";
+export type { IndexPlan } from "./ops/indexes/plan.js";
+export type { RebuildIndexOptions, RebuiltIndex } from "./ops/indexes/rebuild.js";
+export type { StoreIndexes } from "./ops/indexes/store-indexes.js";
+export type { CompareOptions, IndexVariant, VariantReport } from "./ops/tune/compare.js";
+export { drawCurve } from "./ops/tune/curve.js";
+export type { FilterReport, FilterWay } from "./ops/tune/filters.js";
+export type { Measured } from "./ops/tune/measure.js";
+export type { TuneOptions } from "./ops/tune/options.js";
+export { plotHtml, plotSvg } from "./ops/tune/plot.js";
+export type { ProbeOptions, RecallRecord } from "./ops/tune/probe.js";
+export type { TunePoint } from "./ops/tune/recommend.js";
+export type { TenantReport } from "./ops/tune/tenants.js";
+export type { TuneReport } from "./ops/tune/tune.js";
 export type { Logger } from "./store/logger.js";
 export {
+  BudgetExceededError,
   ChromaServerError,
   ConfigurationError,
   ContentCipherError,

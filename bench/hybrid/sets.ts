@@ -22,6 +22,11 @@ export interface LabelledSet {
   readonly dense: boolean;
 }
 
+/** Where a collection lies. */
+export function setFolder(name: string): string {
+  return join(DATA, name);
+}
+
 /** A collection with its questions, its judgements and its vectors; `undefined` when it is not there. */
 export function readSet(name: string): LabelledSet | undefined {
   const folder = join(DATA, name);

@@ -19,7 +19,7 @@ export async function strategies(database: ServerTestDatabase, corpus: Corpus): 
   const chosen = new Map<string, SearchStrategy>();
   for (const { kind } of corpus.kinds) {
     const store = scopeTo(open, tenantName(kind, 0));
-    chosen.set(kind, await planSearch(store, { k: K, filter: undefined, efSearch: undefined }));
+    chosen.set(kind, await planSearch(store, { k: K, filter: undefined, efSearch: undefined, probes: undefined }));
   }
   return chosen;
 }
@@ -51,7 +51,7 @@ export class BareQuery {
 
   async prepare(kind: TenantKind, turn: number): Promise<void> {
     const settings: Settings = {
-      ...strategySettings(this.chosen.get(kind.kind)!, { probes: undefined, iterative: true }),
+      ...strategySettings(this.chosen.get(kind.kind)!, { iterative: true }),
       "app.current_tenant": tenantOf(kind, turn),
       plan_cache_mode: "force_custom_plan",
     };

@@ -15,6 +15,10 @@ create table {{lexical}} (
   numbers int2[] not null,
   frequencies int2[] not null,
   lengths int2[] not null,
+  -- Of a term that a segment has in 1,024 chunks or more: a bit for each of 16,384 chunks, and the shortest text for each
+  -- frequency, from which follows how much the term can count for. The postings are then in the order of numbers.
+  present bit varying,
+  peaks int2[],
   primary key (tenant_id, collection, key, segment)
 );
 
@@ -46,6 +50,49 @@ create aggregate {{lexicalConcat}} (anycompatiblearray) (
   sfunc = array_cat, stype = anycompatiblearray
 );
 
+-- What is kept of a very common term; nothing for another one.
+create function {{lexicalCommon}}(
+  inout numbers int2[], inout frequencies int2[], inout lengths int2[], out present bit varying, out peaks int2[]
+) returns setof record
+language plpgsql immutable parallel safe as $common$
+declare
+  ones text;
+begin
+  if numbers is null or cardinality(numbers) < 1024 then
+    return;
+  end if;
+  select array_agg(o.number order by o.number), array_agg(o.frequency order by o.number), array_agg(o.length order by o.number),
+    string_agg(repeat('0', o.number - o.before - 1) || '1', '' order by o.number)
+  into numbers, frequencies, lengths, ones
+  from (
+    select p.number, p.frequency, p.length, lag(p.number, 1, (-1)::int2) over (order by p.number) as before
+    from unnest(numbers, frequencies, lengths) as p (number, frequency, length)
+  ) as o;
+  present := rpad(ones, 16384, '0')::bit varying;
+  select array[array_agg(frequency), array_agg(length)] into peaks from (
+    select p.frequency, min(p.length) as length from unnest(frequencies, lengths) as p (frequency, length) group by p.frequency
+  ) as shortest;
+  return next;
+end
+$common$;
+
+-- The chunks that are in at least so many of the sets.
+create function {{lexicalAmong}}(sets bit varying[], needed int4) returns bit varying
+language plpgsql immutable parallel safe as $among$
+declare
+  counted bit varying[] := array_fill(repeat('0', 16384)::bit varying, array[needed]);
+  one bit varying;
+begin
+  foreach one in array sets loop
+    for i in reverse needed .. 2 loop
+      counted[i] := counted[i] | (counted[i - 1] & one);
+    end loop;
+    counted[1] := counted[1] | one;
+  end loop;
+  return counted[needed];
+end
+$among$;
+
 create function {{lexicalWords}}(config regconfig, content text) returns tsvector
 language sql stable parallel safe as $words$
   select case
@@ -59,10 +106,14 @@ language sql stable parallel safe as $words$
           select lower(part) as part, row_number() over () as position from (
             -- Names such as hnsw.ef_search, ERR_1234, C++ and C#, whole and between their dots.
             select distinct on (n, part) part, n from
-              regexp_matches({{lexicalFolded}}, '[[:alnum:]_$][[:alnum:]_.$+#-]*', 'g') with ordinality as run (run, n),
+              (
+                select match[1] as run, n
+                from regexp_matches({{lexicalFolded}}, '[[:alnum:]_$][[:alnum:]_.$+#-]*', 'g') with ordinality as m (match, n)
+                where strpos(match[1], '_') + strpos(match[1], '++') + strpos(match[1], '#') > 0
+              ) as runs,
               lateral (
-                select rtrim(run.run[1], '.-') as part
-                union all select regexp_split_to_table(run.run[1], '[.-]+')
+                select rtrim(run, '.-') as part
+                union all select string_to_table(translate(run, '-', '.'), '.')
               ) as parts
             where part ~ '[[:alnum:]]_|_[[:alnum:]]|[[:alnum:]](\+\+|#)$'
             union all
@@ -88,13 +139,12 @@ language sql stable parallel safe as $terms$
   group by lexeme
 $terms$;
 
--- Writes the live chunks of some segments, at most 16,384 of them, into a new one. `thorough` also drops what a segment
--- that stays has again.
-create function {{lexicalMerge}}(tenant text, place text, merged int8[], thorough bool) returns int4
-language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $merge$
+-- Writes the live chunks of some segments, at most 16,384 of them, into a new one, whose number it returns. `thorough` also
+-- drops what a segment that stays has again.
+create function {{lexicalMerge}}(tenant text, place text, merged int8[], thorough bool) returns int8
+language plpgsql set search_path = pg_catalog, pg_temp set jit = off set enable_sort = off set work_mem = '64MB' as $merge$
 declare
   target int8 := nextval({{lexicalSequenceName}});
-  kept int4;
 begin
   with gone as (
     delete from {{lexicalSegments}} s
@@ -104,22 +154,40 @@ begin
     delete from {{lexicalDocuments}} d
     where d.tenant_id = tenant and d.collection = place and d.segment = any(merged)
     returning segment, block, ids, hashes, lengths
-  ), documents as materialized (
-    select segment, number, id, hash, length, row_number() over (order by segment, number) - 1 as position
+  ), stale as materialized (
+    -- What a later segment has as well: texts that came back.
+    select id, hash, segment from (
+      select id, hash, segment, max(segment) over (partition by id, hash) as last
+      from (
+        select o.segment, unnest(o.ids) as id, unnest(o.hashes) as hash from {{lexicalDocuments}} o
+        where thorough and o.tenant_id = tenant and o.collection = place
+      ) as every
+    ) as again
+    where segment < last
+  ), compared as materialized (
+    select segment, number, id, hash, length, live,
+      (case when live then count(*) filter (where live) over (order by segment, number) - 1 else -1 end)::int2 as position
     from (
-      select distinct on (l.id) d.segment, d.block * 32 + l.n - 1 as number, l.id, l.hash, l.length
-      from listed d, unnest(d.ids, d.hashes, d.lengths) with ordinality as l (id, hash, length, n)
-      join {{chunks}} c on c.tenant_id = tenant and c.collection = place and c.{{id}} = l.id
-        and hashtextextended(c.{{content}} collate "C", 0) = l.hash
-      order by l.id, d.segment desc
-    ) as live
-    where not thorough or not exists (
-      select from (
-        select o.segment, unnest(o.ids) as id from {{lexicalDocuments}} o
-        where o.tenant_id = tenant and o.collection = place and o.segment <> all(merged)
-      ) as other
-      where other.id = live.id and other.segment > live.segment
-    )
+      select *, there and row_number() over (partition by id, hash order by segment desc) = 1
+        and (id, hash, segment) not in (select id, hash, segment from stale) as live
+      from (
+        select d.segment, d.block * 32 + l.n - 1 as number, l.id, l.hash, l.length, c.there is not null as there
+        from listed d
+        cross join lateral unnest(d.ids, d.hashes, d.lengths) with ordinality as l (id, hash, length, n)
+        -- One lookup for each: a planner without statistics would rather compare everything with everything.
+        left join lateral (
+          select true as there from {{chunks}} c
+          where c.tenant_id = tenant and c.collection = place and c.{{id}} = l.id
+            and hashtextextended(c.{{content}} collate "C", 0) = l.hash
+          limit 1
+        ) as c on true
+      ) as looked_up
+    ) as chosen
+  ), documents as (
+    select * from compared where live
+  ), moved as materialized (
+    -- By segment and number, a chunk's number in the new segment, or -1.
+    select segment, array_agg(position order by number) as positions from compared group by segment
   ), removed as (
     delete from {{lexical}} p
     where p.tenant_id = tenant and p.collection = place and p.segment = any(merged)
@@ -135,18 +203,18 @@ begin
       (select sum(dead) - sum(chunks) from gone) + count(*)
     from documents
     having count(*) > 0 or (select sum(dead) - sum(chunks) from gone) <> 0
-    returning chunks
   ), postings as (
-    select l.term, d.position::int2 as number, o.frequency, o.length
-    from removed r
-    cross join lateral (
-      select term, count, sum(count) over (rows unbounded preceding) as last from unnest(r.terms, r.counts) as t (term, count)
-    ) as l
-    cross join lateral unnest(
-      r.numbers[l.last - l.count + 1 : l.last], r.frequencies[l.last - l.count + 1 : l.last],
-      r.lengths[l.last - l.count + 1 : l.last]
-    ) as o (number, frequency, length)
-    join documents d on d.segment = r.segment and d.number = o.number
+    select term, positions[number + 1] as number, frequency, length
+    from (
+      select m.positions, unnest(array(
+          select t.term from unnest(r.terms, r.counts) as t (term, count), generate_series(1, t.count)
+        )) as term, unnest(r.numbers) as number, unnest(r.frequencies) as frequency, unnest(r.lengths) as length
+      from removed r join moved m using (segment)
+      order by r.segment
+    ) as o
+    where positions[number + 1] >= 0
+    -- Leaves the positions behind before anything is sorted.
+    offset 0
   ), lists as materialized (
     select term, count(*)::int4 as count, array_agg(number) as numbers, array_agg(frequency) as frequencies,
       array_agg(length) as lengths
@@ -154,14 +222,19 @@ begin
   ), keyed as (
     select *, {{lexicalKey}} as key
     from lists, (select {{lexicalLevel}} as level from (select sum(count) as total from lists) as t) as sized
-  ), stored as (
-    insert into {{lexical}}
-    select tenant, place, key, target, array_agg(term), array_agg(count), {{lexicalConcat}}(numbers),
-      {{lexicalConcat}}(frequencies), {{lexicalConcat}}(lengths)
-    from keyed group by key
   )
-  select coalesce(max(chunks), 0) into kept from summed;
-  return kept;
+  insert into {{lexical}}
+  select tenant, place, k.key, target, k.terms, k.counts, coalesce(c.numbers, k.numbers),
+    coalesce(c.frequencies, k.frequencies), coalesce(c.lengths, k.lengths), c.present, c.peaks
+  from (
+    select key, array_agg(term) as terms, array_agg(count) as counts, {{lexicalConcat}}(numbers) as numbers,
+      {{lexicalConcat}}(frequencies) as frequencies, {{lexicalConcat}}(lengths) as lengths
+    from keyed group by key
+  ) as k
+  left join lateral {{lexicalCommon}}(
+    case when cardinality(k.terms) = 1 then k.numbers end, k.frequencies, k.lengths
+  ) as c on true;
+  return target;
 end
 $merge$;
 

@@ -1,5 +1,4 @@
 const MARKER = /\s*\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]/g;
-const UNFINISHED = /\s*(?:\[[\d\s,;]*)?$/;
 
 /** A `[n]` or `[n, m]` in an answer. */
 export interface Marker {
@@ -30,35 +29,6 @@ export function withoutUnknownMarkers(answer: string, passages: number): string 
     if (known) return marker;
     return indexes.length === 0 ? "" : `${/^\s*/.exec(marker)![0]}[${indexes.join(", ")}]`;
   });
-}
-
-/** {@link withoutUnknownMarkers} over a stream: the pieces add up to what it returns for the whole answer. */
-export class MarkerFilter {
-  readonly #passages: number;
-  #received = "";
-  #sent = 0;
-
-  constructor(passages: number) {
-    this.#passages = passages;
-  }
-
-  /** Returns what may be shown so far, `""` while a marker is unfinished. */
-  push(text: string): string {
-    this.#received += text;
-    return this.#release(this.#received.length - UNFINISHED.exec(this.#received)![0].length);
-  }
-
-  /** Returns the rest at the end of the stream. */
-  flush(): string {
-    return this.#release(this.#received.length);
-  }
-
-  #release(length: number): string {
-    const shown = withoutUnknownMarkers(this.#received.slice(0, length), this.#passages);
-    const fresh = shown.slice(this.#sent);
-    this.#sent = shown.length;
-    return fresh;
-  }
 }
 
 function inRange(marker: string, passages: number): number[] {

@@ -1,52 +1,80 @@
-import type { LanguageModelLike } from "@langchain/core/language_models/base";
-import { StringOutputParser } from "@langchain/core/output_parsers";
-import { ChatPromptTemplate, MessagesPlaceholder } from "@langchain/core/prompts";
-import { RunnableLambda, RunnableSequence, type Runnable, type RunnableConfig } from "@langchain/core/runnables";
+import { AIMessage, HumanMessage, type BaseMessage } from "@langchain/core/messages";
+import type { Runnable, RunnableConfig } from "@langchain/core/runnables";
+import { ConfigurationError } from "../errors.js";
 import { requireQuestion } from "./question.js";
-import { createRagChain, type RagChainInput, type RagChainOptions, type RagChainOutput } from "./rag-chain.js";
+import { ragSteps, type RagChainInput, type RagChainOptions, type RagChainOutput } from "./rag-chain.js";
+import { RagRunnable, type AnswerSteps } from "./rag-runnable.js";
+import { rewrittenBy, withPreviousQuestion } from "./stand-alone-question.js";
 
-const REWRITE = ChatPromptTemplate.fromMessages([
-  [
-    "system",
-    "Rewrite the last question so that it can be understood without the conversation. Keep its language. " +
-      "Do not answer it. Reply with the question alone.",
-  ],
-  new MessagesPlaceholder("chat_history"),
-  ["human", "{input}"],
-]);
+/** Where the messages of a conversation are kept, such as `store.chatHistory(id)`. */
+export interface ChatHistory {
+  getMessages(): Promise<BaseMessage[]>;
+  addMessages(messages: BaseMessage[]): Promise<void>;
+}
+
+/** Options of {@link createConversationalRagChain}. */
+export type ConversationalRagChainOptions = RagChainOptions & {
+  /**
+   * The history of the conversation named by `configurable.sessionId` of a call's config. Question and answer are added
+   * to it once the answer is complete.
+   *
+   * @defaultValue none: the conversation is the input's `chat_history`
+   */
+  history?: (sessionId: string, config: Partial<RunnableConfig>) => ChatHistory;
+  /**
+   * Most messages of the conversation that models are shown, the latest ones.
+   *
+   * @defaultValue 20
+   */
+  maxMessages?: number;
+};
 
 /**
  * Builds a {@link createRagChain} for conversations: a follow-up such as "And its default?" is made to stand alone
- * before passages are retrieved, by one more model call. Without a model, the previous question is searched along.
+ * before passages are retrieved, by one more model call. Without a model, a question that points back is searched for
+ * together with the previous one.
  *
- * Without `chat_history` it is the plain chain. Input, output and streaming are those of {@link createRagChain}.
+ * Without a conversation it is the plain chain. Input, output and streaming are those of {@link createRagChain}.
  *
- * @throws {@link ConfigurationError} as {@link createRagChain}
+ * @throws {@link ConfigurationError} as {@link createRagChain}; on a call, without a session when `history` is given
+ * @example
+ * ```ts
+ * const chain = createConversationalRagChain({ store, model, history: (sessionId) => store.chatHistory(sessionId) });
+ * await chain.invoke({ input: "And its default?" }, { configurable: { sessionId: "ann-1" } });
+ * ```
  */
-export function createConversationalRagChain(options: RagChainOptions): Runnable<RagChainInput, RagChainOutput> {
-  const standAlone = options.model ? rewrittenBy(options.model) : withPreviousQuestion;
-  return RunnableSequence.from<RagChainInput, RagChainOutput>([
-    RunnableLambda.from(async (input: RagChainInput, config: RunnableConfig) => {
-      const question = requireQuestion(input.input);
-      if (!input.chat_history?.length) return input;
-      return { ...input, input: await standAlone({ ...input, input: question }, config) };
-    }).withConfig({ runName: "stand_alone_question" }),
-    createRagChain(options),
-  ]);
-}
-
-type Rewriter = (input: RagChainInput, config: RunnableConfig) => Promise<string>;
-
-function rewrittenBy(model: LanguageModelLike): Rewriter {
-  const chain = REWRITE.pipe(model).pipe(new StringOutputParser());
-  return async ({ input, chat_history }, config) => {
-    const rewritten = await chain.invoke({ input, chat_history }, config);
-    return rewritten.trim() === "" ? input : rewritten.trim();
+export function createConversationalRagChain(
+  options: ConversationalRagChainOptions,
+): Runnable<RagChainInput, RagChainOutput> {
+  const { history, maxMessages = 20, model } = options;
+  if (!Number.isInteger(maxMessages) || maxMessages < 1) {
+    throw new ConfigurationError(`maxMessages is ${String(maxMessages)}; give a whole number of at least 1.`);
+  }
+  const standAlone = model ? rewrittenBy(model) : withPreviousQuestion;
+  const answer = ragSteps(options);
+  const converse: AnswerSteps = async function* (input, config) {
+    const question = requireQuestion(input.input);
+    const kept = history?.(sessionOf(input, config), config);
+    const messages = kept === undefined ? (input.chat_history ?? []) : await kept.getMessages();
+    const chat_history = messages.slice(-maxMessages);
+    const alone = chat_history.length === 0 ? question : await standAlone({ input: question, chat_history }, config);
+    let said = "";
+    for await (const chunk of answer({ input: alone, chat_history }, config)) {
+      said += chunk.answer ?? "";
+      yield chunk;
+    }
+    await kept?.addMessages([new HumanMessage(question), new AIMessage(said)]);
   };
+  return new RagRunnable("conversational_rag_chain", converse);
 }
 
-const withPreviousQuestion: Rewriter = ({ input, chat_history = [] }) => {
-  const previous = chat_history.findLast((message) => message.getType() === "human");
-  const text = typeof previous?.content === "string" ? previous.content : "";
-  return Promise.resolve(`${input} ${text}`.trim());
-};
+function sessionOf(input: RagChainInput, { configurable }: Partial<RunnableConfig>): string {
+  if (input.chat_history !== undefined) {
+    throw new ConfigurationError("The chain has a `history` of its own; leave `chat_history` out of the input.");
+  }
+  const sessionId: unknown = configurable?.["sessionId"];
+  if (typeof sessionId === "string" && sessionId !== "") return sessionId;
+  throw new ConfigurationError(
+    "This call names no conversation: pass invoke(input, { configurable: { sessionId: ... } }).",
+  );
+}

@@ -1,17 +1,16 @@
 import type { DocumentInterface } from "@langchain/core/documents";
 import type { LanguageModelLike } from "@langchain/core/language_models/base";
-import type { BaseMessage } from "@langchain/core/messages";
-import { StringOutputParser } from "@langchain/core/output_parsers";
+import type { BaseMessage, UsageMetadata } from "@langchain/core/messages";
 import type { BasePromptTemplate } from "@langchain/core/prompts";
-import type { BaseRetrieverInterface } from "@langchain/core/retrievers";
-import { patchConfig, Runnable, type RunnableConfig } from "@langchain/core/runnables";
+import type { Runnable } from "@langchain/core/runnables";
+import { modelAnswerer, quotingAnswerer } from "./answerers.js";
 import type { Citation } from "./citation.js";
-import { MarkerFilter } from "./citation-markers.js";
-import { ExtractiveAnswerer } from "./extractive-answerer.js";
-import { defaultPrompt, formatPassages } from "./prompt.js";
+import { checkContextOptions, fitContext, type ContextOptions } from "./context-window.js";
+import { checkMinEvidence, type AbstentionOptions } from "./evidence.js";
+import { defaultPrompt } from "./prompt.js";
 import { requireQuestion } from "./question.js";
-import { retrieverOf, type RetrievalSource } from "./retrieval-source.js";
-import { verifyCitations } from "./verify-citations.js";
+import { RagRunnable, type AnswerSteps } from "./rag-runnable.js";
+import { retrievalOf, type RetrievalOptions } from "./retrieval.js";
 
 /** A question, with the conversation it belongs to if there is one. */
 export interface RagChainInput {
@@ -23,31 +22,42 @@ export interface RagChainInput {
 export interface RagChainOutput {
   /** Text with `[n]` after each claim, or a sentence that begins with "I don't know". */
   answer: string;
-  /** The passages retrieved, in the order of their numbers. */
+  /** The passages that the answer was made from, in the order of their numbers. */
   context: DocumentInterface[];
   /** Verified: every quote is a verbatim part of its passage. Empty when there is no answer. */
   citations: Citation[];
+  /** Whether the answer is that the passages do not hold it. */
+  abstained: boolean;
+  /** What the model put between quotation marks although no passage holds it; taken out of `answer`. */
+  unverified: string[];
+  /** Tokens of all model calls of the run; absent when there was none, or the provider does not say. */
+  usage?: UsageMetadata;
 }
 
 /** Options of {@link createRagChain}. */
-export type RagChainOptions = RetrievalSource & {
-  /** Chat model that writes the answer; without one, sentences of the passages are quoted ({@link ExtractiveAnswerer}). */
-  model?: LanguageModelLike;
-  /**
-   * Prompt with the variables `context` (the numbered passages), `input` and `chat_history`.
-   *
-   * @defaultValue {@link defaultPrompt}
-   */
-  prompt?: BasePromptTemplate;
-};
+export type RagChainOptions = RetrievalOptions &
+  AbstentionOptions & {
+    /** Chat model that writes the answer; without one, sentences of the passages are quoted ({@link ExtractiveAnswerer}). */
+    model?: LanguageModelLike;
+    /**
+     * Prompt with the variables `context` (the numbered passages), `input` and `chat_history`.
+     *
+     * @defaultValue {@link defaultPrompt}
+     */
+    prompt?: BasePromptTemplate;
+    /** How many of the passages the model is shown, and in which order. */
+    context?: ContextOptions;
+  };
 
 /**
  * Builds a chain that answers questions from a store and cites where each answer comes from.
  *
- * `stream()` yields `{ context }` first, then `{ answer }` piece by piece, then `{ citations }`; the pieces add up to
- * what `invoke()` returns. With nothing retrieved, no model is called.
+ * `stream()` yields `{ context }` first, then `{ answer }` piece by piece as the model writes, then the rest in one chunk;
+ * the pieces add up to what `invoke()` returns. With nothing retrieved, no model is called. The config's `signal` cancels
+ * the search in the database and the model's request.
  *
- * @throws {@link ConfigurationError} without exactly one of `store` and `retriever`; on invoking, for an empty question
+ * @throws {@link ConfigurationError} without exactly one of `store` and `retriever`, or for options that cannot work; on
+ * invoking, for an empty question
  * @example
  * ```ts
  * const chain = createRagChain({ store, searchType: "hybrid", model: new ChatOpenAI({ model: "gpt-4o-mini" }) });
@@ -55,91 +65,22 @@ export type RagChainOptions = RetrievalSource & {
  * ```
  */
 export function createRagChain(options: RagChainOptions): Runnable<RagChainInput, RagChainOutput> {
-  const retriever = retrieverOf(options);
-  const { model, prompt } = options;
-  return new RagChain(retriever, model ? modelAnswerer(model, prompt ?? defaultPrompt()) : quotingAnswerer());
+  return new RagRunnable("rag_chain", ragSteps(options));
 }
 
-type Evidence = RagChainInput & { context: DocumentInterface[] };
-type Answerer = (evidence: Evidence, config: Partial<RunnableConfig>) => AsyncGenerator<Partial<RagChainOutput>>;
-
-class RagChain extends Runnable<RagChainInput, RagChainOutput> {
-  lc_namespace = ["langchain_pgvector", "chains"];
-
-  constructor(
-    private readonly retriever: BaseRetrieverInterface,
-    private readonly answerer: Answerer,
-  ) {
-    super();
-  }
-
-  static override lc_name(): string {
-    return "RagChain";
-  }
-
-  override async invoke(input: RagChainInput, config?: Partial<RunnableConfig>): Promise<RagChainOutput> {
-    const output: RagChainOutput = { answer: "", context: [], citations: [] };
-    for await (const { answer = "", ...rest } of this._streamIterator(input, config)) {
-      Object.assign(output, rest, { answer: output.answer + answer });
-    }
-    return output;
-  }
-
-  override async *_streamIterator(
-    input: RagChainInput,
-    config?: Partial<RunnableConfig>,
-  ): AsyncGenerator<RagChainOutput> {
-    async function* once(): AsyncGenerator<RagChainInput> {
-      yield input;
-    }
-    yield* this._transformStreamWithConfig<RagChainInput, RagChainOutput>(
-      once(),
-      (inputs, runManager, options) =>
-        this.#answer(
-          inputs,
-          patchConfig(options, { callbacks: runManager?.getChild() }),
-        ) as AsyncGenerator<RagChainOutput>,
-      { runName: "rag_chain", ...config },
-    );
-  }
-
-  async *#answer(
-    inputs: AsyncGenerator<RagChainInput>,
-    config: Partial<RunnableConfig>,
-  ): AsyncGenerator<Partial<RagChainOutput>> {
-    for await (const input of inputs) {
-      const question = requireQuestion(input.input);
-      const context = await this.retriever.invoke(question, config);
-      yield { context };
-      yield* this.answerer({ ...input, context }, config);
-    }
-  }
-}
-
-function quotingAnswerer(): Answerer {
-  const answerer = new ExtractiveAnswerer();
-  return async function* ({ input, context }, config) {
-    for await (const { abstained: _, ...chunk } of await answerer.stream({ input, context }, config)) yield chunk;
-  };
-}
-
-function modelAnswerer(model: LanguageModelLike, prompt: BasePromptTemplate): Answerer {
-  const quoting = quotingAnswerer();
-  const writer = prompt.pipe(model).pipe(new StringOutputParser());
-  return async function* (evidence, config) {
-    const { input, chat_history = [], context } = evidence;
-    // Without evidence a model can only make things up; the quoting answerer says that nothing was found.
-    if (context.length === 0) return yield* quoting(evidence, config);
-    const filter = new MarkerFilter(context.length);
-    let answer = "";
-    const variables = { input, chat_history, context: formatPassages(context) };
-    for await (const token of await writer.stream(variables, config)) {
-      const text = filter.push(token);
-      answer += text;
-      if (text !== "") yield { answer: text };
-    }
-    const rest = filter.flush();
-    if (rest !== "") yield { answer: rest };
-    yield { citations: verifyCitations(answer + rest, context) };
+/** The steps of {@link createRagChain}: retrieve, fit the context, answer. */
+export function ragSteps(options: RagChainOptions): AnswerSteps {
+  const { model, prompt, context = {} } = options;
+  const retrieve = retrievalOf(options);
+  checkContextOptions(context);
+  checkMinEvidence(options.minEvidence);
+  const window: ContextOptions = model === undefined ? context : { order: "edges", ...context };
+  const answerer =
+    model === undefined ? quotingAnswerer(options) : modelAnswerer(model, prompt ?? defaultPrompt(), options);
+  return async function* (input, config) {
+    const question = requireQuestion(input.input);
+    const passages = await fitContext(await retrieve(question, config), window);
+    yield { context: passages };
+    yield* answerer({ ...input, context: passages }, config);
   };
 }

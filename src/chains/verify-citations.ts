@@ -1,9 +1,10 @@
 import type { DocumentInterface } from "@langchain/core/documents";
 import { citationOf, type Citation, type Span } from "./citation.js";
 import { markersOf } from "./citation-markers.js";
+import { findVerbatim, quotationAt } from "./quotations.js";
 import { rankSentences } from "./sentence-ranking.js";
 
-const QUOTED = /"([^"]{8,400})"|“([^”]{8,400})”|«([^»]{8,400})»/g;
+const SHORTEST_QUOTE = 8;
 const CLAIM_END = /[.!?。！？]["”»)]*\s|\n/g;
 /** Claims further back than this belong to other markers, in UTF-16 code units. */
 const LONGEST_CLAIM = 1_000;
@@ -47,14 +48,12 @@ function claimBefore(answer: string, previous: number, at: number): string {
 }
 
 function quotedSpan(claim: string, passage: string): Span | undefined {
-  for (const match of claim.matchAll(QUOTED)) {
-    const quote = (match[1] ?? match[2] ?? match[3])!.trim().replace(/(?:\.{3}|…|[.,;])$/, "");
-    const pattern = quote
-      .split(/\s+/)
-      .map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"))
-      .join("\\s+");
-    const found = pattern === "" ? null : new RegExp(pattern, "iu").exec(passage);
-    if (found) return { start: found.index, end: found.index + found[0].length };
+  for (let at = 0; at < claim.length; at += 1) {
+    const quotation = quotationAt(claim, at);
+    if (typeof quotation !== "object") continue;
+    at = quotation.end - 1;
+    const found = quotation.text.length < SHORTEST_QUOTE ? undefined : findVerbatim(quotation.text, passage);
+    if (found) return found;
   }
   return undefined;
 }

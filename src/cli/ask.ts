@@ -1,35 +1,28 @@
 import type { Command } from "commander";
-import type { Runnable } from "@langchain/core/runnables";
-import {
-  createRagChain,
-  formatCitation,
-  type Citation,
-  type RagChainInput,
-  type RagChainOutput,
-} from "../chains/index.js";
+import { createRagChain } from "../chains/index.js";
 import { ConfigurationError } from "../errors.js";
 import type { Filter } from "../store/filter/index.js";
 import type { SearchType } from "../store/options.js";
 import { abortable } from "./abortable.js";
-import { chatModelError, createChatModel, type ChatModelSpec } from "./chat-model.js";
+import { openChatModel } from "./chat-model.js";
 import type { CliContext } from "./context.js";
 import {
+  addAnswerFlags,
   addEmbeddingFlags,
   addFilterFlag,
   addJsonFlag,
   addModeFlag,
   addTargetFlags,
   addTenancyFlags,
-  atLeast,
+  type AnswerFlags,
   type PatienceFlags,
-  withPatience,
 } from "./flags.js";
 import { resolveChatModel, type ModelFlags } from "./model-options.js";
 import { openCliStore } from "./open-store.js";
+import { printAnswer, printJsonAnswer } from "./print-answer.js";
 import { withTarget, type TargetFlags, type TenancyFlags } from "./target.js";
 
-interface AskFlags extends TargetFlags, TenancyFlags, ModelFlags, PatienceFlags {
-  readonly k: number;
+interface AskFlags extends TargetFlags, TenancyFlags, ModelFlags, PatienceFlags, AnswerFlags {
   readonly filter?: Filter;
   readonly mode?: SearchType;
   readonly json?: boolean;
@@ -39,10 +32,8 @@ export function addAsk(program: Command, context: CliContext): void {
   const command = program
     .command("ask")
     .description("answer a question from the store, with citations")
-    .argument("<question...>", "the question")
-    .option("-k <number>", "how many chunks to answer from", atLeast(1), 5)
-    .option("--chat-model <model>", "provider:model, such as openai:gpt-4o-mini; none quotes the chunks");
-  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addFilterFlag(addModeFlag(command))))))
+    .argument("<question...>", "the question; - reads one from each line of stdin");
+  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addFilterFlag(addModeFlag(addAnswerFlags(command)))))))
     .addHelpText(
       "after",
       `
@@ -52,64 +43,34 @@ Either way each citation names file and lines or page, and its quote stands in t
 Examples:
   langchain-pgvector ask "Why is my HNSW index not used?"
   langchain-pgvector ask "How do I vacuum?" --filter '{"source": {"$like": "docs/%"}}' --json
-  langchain-pgvector ask "How do I vacuum?" --chat-model ollama:llama3.2`,
+  langchain-pgvector ask "How do I vacuum?" --chat-model ollama:llama3.2
+  langchain-pgvector ask - --json < questions.txt > answers.jsonl`,
     )
     .action((words: string[], flags: AskFlags) => ask(context, words.join(" "), flags));
 }
 
 async function ask(context: CliContext, question: string, flags: AskFlags): Promise<void> {
   if (question.trim() === "") throw new ConfigurationError('The question is empty; write it like: ask "What is HNSW?"');
+  const questions = question === "-" ? linesOfInput(context) : [question];
   const chat = resolveChatModel(flags, context.env);
   await withTarget(context, flags, "open", async (target) => {
     const store = await openCliStore(context, target, flags, { create: false, chat });
-    const model = chat === undefined ? undefined : await createChatModel(withPatience(chat, flags));
+    const { model, explain } = await openChatModel(chat, flags);
     const chain = createRagChain({
       retriever: store.asRetriever({ k: flags.k, filter: flags.filter, ...(flags.mode && { searchType: flags.mode }) }),
       ...(model && { model }),
     });
-    const print = flags.json === true ? printJson : printStream;
-    await abortable(context.signal, () => print(context, chain, question)).catch((error: unknown) =>
-      explain(error, chat),
-    );
-  });
-}
-
-type RagChain = Runnable<RagChainInput, RagChainOutput>;
-
-async function printJson(context: CliContext, chain: RagChain, input: string): Promise<void> {
-  const { answer, citations } = await chain.invoke({ input }, { signal: context.signal });
-  context.out(JSON.stringify({ question: input, answer, citations }));
-}
-
-/** Prints the answer as it comes, then what it rests on. */
-async function printStream(context: CliContext, chain: RagChain, input: string): Promise<void> {
-  let citations: Citation[] = [];
-  let started = false;
-  try {
-    for await (const chunk of await chain.stream({ input }, { signal: context.signal })) {
-      if (chunk.answer) {
-        started = true;
-        context.write(chunk.answer);
-      }
-      if (chunk.citations) citations = chunk.citations;
+    const print = flags.json === true ? printJsonAnswer : printAnswer;
+    for await (const line of questions) {
+      if (line.trim() === "") continue;
+      await abortable(context.signal, () => print(context, chain, line)).catch(explain);
     }
-  } finally {
-    // An answer that breaks off must not run into the prompt.
-    if (started) context.write("\n");
-  }
-  if (citations.length > 0) context.out("");
-  for (const line of citationLines(citations)) context.out(line);
-}
-
-/** One line for each citation: number, place, and the quote as it stands in the chunk but on one line. */
-export function citationLines(citations: readonly Citation[]): string[] {
-  return citations.map((citation) => {
-    const quote = citation.quote.replace(/\s+/g, " ");
-    return `[${citation.index}] ${formatCitation(citation)}: "${quote}"`;
   });
 }
 
-/** Errors of the library say enough, the chat model's client needs a translation. */
-function explain(error: unknown, chat: ChatModelSpec | undefined): never {
-  throw chat === undefined ? error : chatModelError(error, chat);
+function linesOfInput(context: CliContext): AsyncIterable<string> {
+  if (context.lines !== undefined) return context.lines();
+  throw new ConfigurationError(
+    "- reads questions from stdin, and stdin is a terminal: pipe them in, or write the question.",
+  );
 }

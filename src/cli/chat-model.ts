@@ -1,9 +1,12 @@
+import type { LanguageModelLike } from "@langchain/core/language_models/base";
 import type { BaseChatModel } from "@langchain/core/language_models/chat_models";
 import { modelProviderError } from "../embeddings/provider-error.js";
 import { parseServerUrl } from "../embeddings/server-url.js";
 import { DEFAULT_MAX_RETRIES, OLLAMA_URL } from "../embeddings/spec.js";
 import { createTransport } from "../embeddings/transport.js";
+import { ModelLimits } from "../chains/model-limits.js";
 import { ConfigurationError } from "../errors.js";
+import { withPatience, type PatienceFlags } from "./flags.js";
 
 /** A chat model of any provider that LangChain's `initChatModel` knows. */
 export interface ChatModelSpec {
@@ -46,6 +49,21 @@ export async function createChatModel(spec: ChatModelSpec): Promise<BaseChatMode
     const { message } = chatModelError(error, spec);
     throw new ConfigurationError(`The chat model could not be made: ${message}`, { cause: error });
   }
+}
+
+/** The model of a verb that answers, within its budget, and what turns its failures into messages for people. */
+export async function openChatModel(
+  chat: ChatModelSpec | undefined,
+  flags: PatienceFlags & { readonly tokenBudget?: number },
+): Promise<{ model: LanguageModelLike | undefined; explain: (error: unknown) => never }> {
+  const explain = (error: unknown): never => {
+    // Errors of the library say enough, the client's need a translation.
+    throw chat === undefined ? error : chatModelError(error, chat);
+  };
+  if (chat === undefined) return { model: undefined, explain };
+  const model = await createChatModel(withPatience(chat, flags));
+  const { tokenBudget: maxTokens } = flags;
+  return { model: maxTokens === undefined ? model : new ModelLimits({ maxTokens }).limit(model), explain };
 }
 
 /**

@@ -14,6 +14,8 @@ export interface CliContext {
   drained?(): Promise<void>;
   /** Asks on the terminal; absent when there is none. */
   prompt?(question: string): Promise<string>;
+  /** Lines of stdin; absent when it is a terminal. */
+  lines?(): AsyncIterable<string>;
   /** Fires when the user interrupts. */
   readonly signal: AbortSignal;
 }

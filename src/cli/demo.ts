@@ -5,14 +5,14 @@ import type { Command } from "commander";
 import { createRagChain, type Citation } from "../chains/index.js";
 import { Database } from "../db/database.js";
 import { OfflineEmbeddings } from "../embeddings/offline.js";
+import { syncDocuments } from "../loaders/sync/sync-documents.js";
 import { inspectSchema } from "../schema/inspect.js";
 import { resolveOptions } from "../store/options.js";
 import { PostgresVectorStore } from "../store/postgres-vector-store.js";
 import { announce } from "./announce.js";
-import { citationLines } from "./ask.js";
+import { citationLines } from "./print-answer.js";
 import type { CliContext } from "./context.js";
 import { addJsonFlag } from "./flags.js";
-import { ingestFiles } from "./ingest-files.js";
 import { withTarget, type Target } from "./target.js";
 
 const GUIDE = fileURLToPath(new URL("../../docs/production-guide.md", import.meta.url));
@@ -86,7 +86,7 @@ async function show(context: CliContext, target: Target, print: (line: string) =
   const store = await PostgresVectorStore.initialize(embeddings, { pool: target.pool, tableName: TABLE });
   const engine = await describeEngine(target);
   print(`${engine}, ${target.label}`);
-  const { files, chunks } = await ingestFiles(store, [GUIDE], { cwd: dirname(GUIDE), signal: context.signal });
+  const { files, chunks } = await syncDocuments(store, GUIDE, { cwd: dirname(GUIDE), signal: context.signal });
   const words = (await readFile(GUIDE, "utf8")).split(/\s+/).length;
   print(
     `${files} file (${words.toLocaleString("en")} words) in ${chunks} chunks; embedder: ${embeddings.model}, matches words, not meaning`,

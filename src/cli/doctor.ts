@@ -1,12 +1,13 @@
 import type { Command } from "commander";
 import { Database } from "../db/database.js";
-import { ConfigurationError, TenantIsolationError } from "../errors.js";
-import { examine, type Check } from "../ops/doctor.js";
+import { ConfigurationError, DatabaseError, TenantIsolationError } from "../errors.js";
+import { fromLint } from "../ops/doctor/check-tenancy.js";
+import { examine, type Diagnosis } from "../ops/doctor/examine.js";
+import { fixFindings, type FixedFinding } from "../ops/doctor/fix.js";
 import { runLeakSuite, type LeakReport } from "../ops/leak-suite/run.js";
-import { lintLayout, type Finding } from "../ops/tenancy-lint.js";
-import { inspectSchema } from "../schema/inspect.js";
-import { isAbandoned, readRecords, restore } from "../store/bulk-load/maintenance.js";
-import { openStore } from "../store/open.js";
+import { lintLayout } from "../ops/tenancy-lint.js";
+import type { Layout } from "../schema/layout.js";
+import { findingText } from "../store/explain/explain-text.js";
 import { resolveOptions } from "../store/options.js";
 import { announce } from "./announce.js";
 import type { CliContext } from "./context.js";
@@ -17,6 +18,8 @@ import { withTarget, type Target, type TargetFlags } from "./target.js";
 interface DoctorFlags extends TargetFlags {
   readonly tenancy?: boolean;
   readonly fix?: boolean;
+  readonly plan?: boolean;
+  readonly strict?: boolean;
   readonly leakTest?: boolean;
   readonly operations?: number;
   readonly tenants?: number;
@@ -30,9 +33,11 @@ interface DoctorFlags extends TargetFlags {
 export function addDoctor(program: Command, context: CliContext): void {
   const command = program
     .command("doctor")
-    .description("check server, role, schema and tenancy, with the cure for each finding")
+    .description("look over the whole installation, with the cure for each finding")
     .option("--tenancy", "only look for what lets one tenant at another's data")
-    .option("--fix", "restore indexes and settings that an interrupted bulk load has left changed")
+    .option("--fix", "run the cures that lose nothing and block nobody")
+    .option("--plan", "with --fix: print what would be run, and change nothing")
+    .option("--strict", "exit with 1 for warnings too")
     .option("--leak-test", "attack a store made for the test in this database, and drop it afterwards")
     .option("--operations <number>", "of the leak test (default: 10000)", atLeast(1))
     .option("--tenants <number>", "of the leak test (default: 200)", atLeast(2))
@@ -45,11 +50,12 @@ export function addDoctor(program: Command, context: CliContext): void {
       "after",
       `
 Without --fix and --leak-test nothing is changed. The leak test works as the login of --database-url, so name the application's.
-Exit code 1: there are errors (warnings alone are 0).
+Exit code 1: there are errors, with --strict warnings too; with --fix: something could not be fixed.
 
 Examples:
   langchain-pgvector doctor --database-url postgres://app@localhost/rag
   langchain-pgvector doctor --tenancy --table articles --json
+  langchain-pgvector doctor --fix --plan
   langchain-pgvector doctor --fix --database-url postgres://owner@localhost/rag
   langchain-pgvector doctor --leak-test --operations 20000 --admin-url postgres://owner@localhost/rag`,
     )
@@ -67,41 +73,43 @@ async function diagnose(context: CliContext, target: Target, flags: DoctorFlags)
   for (const name of ["operations", "tenants", "seed", "partitioned", "adminUrl"] as const) {
     if (flags[name] !== undefined) throw new ConfigurationError(`--${dashed(name)} goes with --leak-test.`);
   }
-  const { tenancy: lintOnly, ...place } = flags;
-  const { layout } = resolveOptions({
-    ...storeArgs(target, place, context),
-    tenancy: "rls",
-    ...(flags.appRole !== undefined && { appRole: flags.appRole }),
-  });
+  if (flags.plan) throw new ConfigurationError("--plan goes with --fix.");
+  const layout = layoutOf(context, target, flags);
   const database = new Database(target.pool);
-  const { checks, findings } = lintOnly
-    ? { checks: [], findings: await lintLayout(database, layout) }
-    : await examine(database, layout);
-  if (flags.json) context.out(JSON.stringify({ checks, findings }));
-  else context.out([...checks.map(checkText), ...findings.map(findingText)].join("\n") || "Nothing was found.");
-  // The check of tenancy repeats what the findings say.
-  const errors =
-    checks.filter(({ name, status }) => status === "error" && name !== "tenancy").length +
-    findings.filter(({ severity }) => severity === "error").length;
-  if (errors > 0) throw new TenantIsolationError(`The doctor found ${errors} ${errors === 1 ? "error" : "errors"}.`);
+  const { facts, findings, unseen } = flags.tenancy
+    ? { facts: [], findings: (await lintLayout(database, layout)).map(fromLint), unseen: [] }
+    : await examine(database, layout, { appRole: flags.appRole });
+  if (flags.json) context.out(JSON.stringify({ facts, findings, unseen }));
+  else context.out(diagnosisText({ facts, findings, unseen }));
+  const counted = (wanted: string): number => findings.filter(({ severity }) => severity === wanted).length;
+  const found = [
+    ...plural(counted("error"), "error"),
+    ...(flags.strict ? plural(counted("warning"), "warning") : []),
+  ].join(" and ");
+  if (found !== "") throw new TenantIsolationError(`The doctor found ${found}.`);
+}
+
+/** The names of the store; what the table really has, tenancy included, is found in the database. */
+function layoutOf(context: CliContext, target: Target, flags: DoctorFlags): Layout {
+  const { tenancy: _, ...place } = flags;
+  return resolveOptions({ ...storeArgs(target, place, context), tenancy: "rls" }).layout;
+}
+
+function plural(count: number, what: string): string[] {
+  return count === 0 ? [] : [`${count} ${what}${count === 1 ? "" : "s"}`];
 }
 
 async function fix(context: CliContext, target: Target, flags: DoctorFlags): Promise<void> {
-  const { fix: _, tenancy: __, ...place } = flags;
-  const args = storeArgs(target, place, context);
-  const database = new Database(target.pool);
-  const { layout } = resolveOptions(args);
-  const { chunks } = await database.connection((session) => inspectSchema(session, layout));
-  const options = resolveOptions({ ...args, tenancy: chunks.rowSecurity ? "rls" : "off" });
-  const store = await openStore(database, options, undefined, { mustExist: true });
-  const restored: string[] = [];
-  for (const record of (await readRecords(store)).filter(isAbandoned)) {
-    const what = record.kind === "index" ? `the index ${record.name}` : `autovacuum of ${record.name}`;
-    context.err(`restoring ${what}`);
-    if (await restore(store, record, context.signal)) restored.push(what);
-  }
-  if (flags.json) context.out(JSON.stringify({ restored }));
-  else context.out(restored.length === 0 ? "Nothing is left to restore." : `restored ${restored.join(", ")}`);
+  const fixed = await fixFindings(new Database(target.pool), layoutOf(context, target, flags), {
+    appRole: flags.appRole,
+    plan: flags.plan,
+    signal: context.signal,
+    onProgress: ({ id, object }) => context.err(`fixing ${id}: ${object}`),
+  });
+  if (flags.json) context.out(JSON.stringify({ fixed }));
+  else context.out(fixed.map(fixedText).join("\n") || "There is nothing to fix.");
+  const failed = fixed.filter(({ outcome }) => outcome === "failed").length;
+  if (failed > 0) throw new DatabaseError(`${failed} of ${fixed.length} cures failed.`, undefined, false);
 }
 
 async function leakTest(context: CliContext, target: Target, flags: DoctorFlags): Promise<void> {
@@ -133,12 +141,17 @@ async function leakTest(context: CliContext, target: Target, flags: DoctorFlags)
   }
 }
 
-function checkText({ status, message, cure }: Check): string {
-  return `${status.padEnd(7)}  ${message}${cure === undefined ? "" : `\n         cure: ${cure}`}`;
+function diagnosisText({ facts, findings, unseen }: Diagnosis): string {
+  const lines = [
+    ...facts.map((fact) => `ok       ${fact}`),
+    ...findings.map(findingText),
+    ...unseen.map(({ what, cure }) => `unseen   ${what}\n         ${cure}`),
+  ];
+  return findings.length > 0 ? lines.join("\n") : [...lines, "Nothing was found."].join("\n");
 }
 
-function findingText({ severity, code, message, cure }: Finding): string {
-  return `${severity.padEnd(7)}  ${message} [${code}]\n${cure.replace(/^/gm, "         ")}`;
+function fixedText({ id, object, cure, outcome, reason }: FixedFinding): string {
+  return `${outcome.padEnd(7)}  ${id}: ${object}${reason === undefined ? "" : `: ${reason}`}\n${cure.replace(/^/gm, "         ")}`;
 }
 
 function leakText(report: LeakReport): string {

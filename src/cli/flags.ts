@@ -91,6 +91,20 @@ export function addLexicalFlags(command: Command): Command {
     .option("--language <name>", "language of the texts for --lexical, such as german or de (default: english)");
 }
 
+/** How an answer is made. */
+export interface AnswerFlags {
+  readonly k: number;
+  readonly tokenBudget?: number;
+}
+
+/** Adds the flags of verbs that answer. */
+export function addAnswerFlags(command: Command): Command {
+  return command
+    .option("-k <number>", "how many chunks to answer from", atLeast(1), 5)
+    .option("--chat-model <model>", "provider:model, such as openai:gpt-4o-mini; none quotes the chunks")
+    .option("--token-budget <number>", "no call of the chat model begins after so many tokens", atLeast(1));
+}
+
 export interface LexicalFlags {
   readonly lexical?: boolean;
   readonly language?: string;
@@ -107,6 +121,13 @@ export function atLeast(least: number): (text: string) => number {
     if (text.trim() !== "" && Number.isSafeInteger(value) && value >= least) return value;
     throw new InvalidArgumentError(`Give a whole number of at least ${least}.`);
   };
+}
+
+/** Parses a share above 0 and up to 1. */
+export function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value > 0 && value <= 1) return value;
+  throw new InvalidArgumentError("Give a number above 0 and at most 1, such as 0.99.");
 }
 
 /** The spec of an embedder or chat model with the patience that the flags ask for. */

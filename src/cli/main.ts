@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { once } from "node:events";
+import { createInterface as readLines } from "node:readline";
 import { createInterface } from "node:readline/promises";
 import { runCli } from "./program.js";
 
@@ -37,7 +38,9 @@ process.exitCode = await runCli(process.argv.slice(2), {
   drained: async () => {
     if (process.stdout.writableNeedDrain) await once(process.stdout, "drain");
   },
-  ...(process.stdin.isTTY && { prompt: ask }),
+  ...(process.stdin.isTTY
+    ? { prompt: ask }
+    : { lines: () => readLines({ input: process.stdin, crlfDelay: Infinity, signal: interrupted.signal }) }),
   signal: interrupted.signal,
 });
 
@@ -46,8 +49,12 @@ if (received !== undefined) dieOf(received);
 async function ask(question: string): Promise<string> {
   // On stderr, so that stdout has results only.
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  // The end of the input (Ctrl-D) settles no question by itself.
+  const ended = new Promise<never>((_, reject) => {
+    terminal.once("close", () => reject(new DOMException("The input has ended.", "AbortError")));
+  });
   try {
-    return await terminal.question(question, { signal: interrupted.signal });
+    return await Promise.race([terminal.question(question, { signal: interrupted.signal }), ended]);
   } finally {
     terminal.close();
   }

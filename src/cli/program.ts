@@ -2,13 +2,16 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addAdopt } from "./adopt.js";
 import { addAsk } from "./ask.js";
+import { addChat } from "./chat.js";
 import type { CliContext } from "./context.js";
 import { addDemo } from "./demo.js";
 import { addDoctor } from "./doctor.js";
 import { addEval } from "./eval/index.js";
+import { addExplain } from "./explain.js";
 import { explainError } from "./explain-error.js";
 import { addExport } from "./export.js";
 import { addImport } from "./import/index.js";
+import { addIndexes } from "./indexes/index.js";
 import { addIngest } from "./ingest.js";
 import { addInit } from "./init.js";
 import { addModels } from "./models/index.js";
@@ -16,6 +19,7 @@ import { addSearch } from "./search.js";
 import { addSize } from "./size.js";
 import { addStats } from "./stats.js";
 import { addTenants } from "./tenants/index.js";
+import { addTune } from "./tune.js";
 
 /**
  * Runs one verb.
@@ -48,6 +52,7 @@ function createProgram(context: CliContext): Command {
   addDemo(program, context);
   addIngest(program, context);
   addAsk(program, context);
+  addChat(program, context);
   addSearch(program, context);
   program.commandsGroup("Store:");
   addInit(program, context);
@@ -56,8 +61,11 @@ function createProgram(context: CliContext): Command {
   addExport(program, context);
   addTenants(program, context);
   addModels(program, context);
+  addIndexes(program, context);
   program.commandsGroup("Operate:");
   addDoctor(program, context);
+  addExplain(program, context);
+  addTune(program, context);
   addStats(program, context);
   addSize(program, context);
   program.commandsGroup("Measure:");

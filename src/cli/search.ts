@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { citationOf, formatCitation } from "../chains/citation.js";
 import { ConfigurationError } from "../errors.js";
 import type { Filter } from "../store/filter/index.js";
 import type { SearchType } from "../store/options.js";
@@ -16,6 +15,7 @@ import {
   atLeast,
   type PatienceFlags,
 } from "./flags.js";
+import { explainTable, hitText } from "./explain-hit.js";
 import type { ModelFlags } from "./model-options.js";
 import { openCliStore } from "./open-store.js";
 import { withTarget, type TargetFlags, type TenancyFlags } from "./target.js";
@@ -27,10 +27,6 @@ interface SearchFlags extends TargetFlags, TenancyFlags, ModelFlags, PatienceFla
   readonly explain?: boolean;
   readonly json?: boolean;
 }
-
-const SNIPPET_CHARACTERS = 200;
-/** In place of a figure that a hit does not have: it was not among the candidates of that ranking. */
-const NONE = "-";
 
 export function addSearch(program: Command, context: CliContext): void {
   const command = program
@@ -63,7 +59,7 @@ async function search(context: CliContext, query: string, flags: SearchFlags): P
       context.err(`The query has no word to look up; searched by ${hits[0].fallback}.`);
     if (flags.json) context.out(JSON.stringify(hits.map(toJson)));
     else if (hits.length === 0) context.out("nothing found");
-    else context.out([...(explain ? [explainTable(hits)] : []), ...hits.map(toText)].join("\n\n"));
+    else context.out([...(explain ? [explainTable(hits)] : []), ...hits.map(hitText)].join("\n\n"));
   });
 }
 
@@ -71,46 +67,4 @@ async function search(context: CliContext, query: string, flags: SearchFlags): P
 function toJson({ document, ...hit }: SearchHit): object {
   const { id, pageContent, metadata } = document;
   return { document: { id, pageContent, metadata }, ...hit };
-}
-
-function toText(hit: SearchHit, index: number): string {
-  const { document } = hit;
-  const text = document.pageContent.replace(/\s+/g, " ");
-  const snippet = text.length <= SNIPPET_CHARACTERS ? text : `${text.slice(0, SNIPPET_CHARACTERS).toWellFormed()}…`;
-  return `${index + 1}. ${placeOf(hit, index)}\n   ${scoreText(hit)}\n   ${snippet}`;
-}
-
-function placeOf({ document }: SearchHit, index: number): string {
-  return formatCitation(citationOf(document, index + 1, { start: 0, end: document.pageContent.length }));
-}
-
-function scoreText({ score, similarity, distance, lexical }: SearchHit): string {
-  if (lexical === undefined && score === similarity)
-    return `similarity ${score.toFixed(3)}, distance ${distance!.toFixed(3)}`;
-  const bm25 = lexical === undefined ? "" : `, BM25 ${lexical.bm25.toFixed(3)}`;
-  return `score ${score.toFixed(3)}${bm25}${distance === undefined ? "" : `, distance ${distance.toFixed(3)}`}`;
-}
-
-/** A row for each hit: what either ranking made of it, and the words that matched, as they are stored. */
-function explainTable(hits: readonly SearchHit[]): string {
-  const rows = hits.map((hit, index) => [
-    String(index + 1),
-    hit.score.toFixed(3),
-    hit.dense === undefined ? NONE : String(hit.dense.rank),
-    hit.distance?.toFixed(3) ?? NONE,
-    hit.lexical === undefined ? NONE : String(hit.lexical.rank),
-    hit.lexical?.bm25.toFixed(3) ?? NONE,
-    hit.lexical?.terms.join(" ") ?? NONE,
-    placeOf(hit, index),
-  ]);
-  const table = [["", "score", "by vector", "distance", "by words", "BM25", "words that matched", "where"], ...rows];
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
-  return table
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column]!))
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
 }

@@ -69,7 +69,7 @@ async function openTarget(context: CliContext, flags: TargetFlags, embedded: Emb
       "Say which database: --database-url postgres://user:password@host:5432/database, or set DATABASE_URL.",
     );
   }
-  const folder = join(context.cwd, EMBEDDED_FOLDER);
+  const folder = embeddedFolder(context);
   const label = `embedded, in ${relative(context.cwd, folder)}`;
   if (embedded === "open" && !existsSync(folder)) {
     throw new SchemaVersionError(
@@ -78,6 +78,11 @@ async function openTarget(context: CliContext, flags: TargetFlags, embedded: Emb
     );
   }
   return openEmbedded(folder, label);
+}
+
+/** Where the embedded database of the current folder is, or would be. */
+export function embeddedFolder(context: CliContext): string {
+  return join(context.cwd, EMBEDDED_FOLDER);
 }
 
 /** @throws ConfigurationError when the URL is none; `origin` says where it came from. No I/O. */

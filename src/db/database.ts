@@ -25,8 +25,13 @@ export interface ExecuteOptions {
   readonly timeoutMs?: number | undefined;
   /** With `settings`: whether what the statement leaves in its session (temporary tables, cursors) goes with it. */
   readonly cleanSession?: boolean;
-  /** With `settings`: has the server keep the parsed statement, which must only read; for texts that come again. */
-  readonly prepare?: boolean;
+  /** With `settings`: whether the statement's transaction ends with a rollback, whatever it did. */
+  readonly rollBack?: boolean;
+  /**
+   * With `settings`: has the server keep the parsed statement, which must only read; for texts that come again. `"generic"`
+   * keeps the plan as well: for statements whose lookups are by index whatever the values and the sizes.
+   */
+  readonly prepare?: boolean | "generic";
   /** For a statement that only reads: which replicas may answer it. Without, the primary does. */
   readonly replica?: ReadRoute | undefined;
 }
@@ -41,6 +46,10 @@ export interface Session {
   readonly copyIn?: (statement: Statement, source: CopySource) => Promise<void>;
 }
 
+/** A plan for these very values: a generic one knows no tenant's size. */
+const OWN_PLAN: Settings = { plan_cache_mode: "force_custom_plan" };
+/** Made while a table was small, it must do when the table has grown. */
+const KEPT_PLAN: Settings = { plan_cache_mode: "force_generic_plan", enable_seqscan: "off" };
 const MAX_ATTEMPTS = 5;
 /** Several times as long as a tenant's writes may be held up while its rows change partitions. */
 const MOVE_PATIENCE_MS = 30_000;
@@ -97,8 +106,12 @@ export class Database {
         options.signal?.throwIfAborted();
         const stopWatching = this.#cancelOnAbort(client, options.signal);
         try {
-          if (options.prepare && canRunScoped(client)) return await this.#runPrepared(client, settings, request, name);
-          return await runWithSettings(client, settings, request, name, options.cleanSession ? CLEAN_SESSION : []);
+          if (options.prepare && canRunScoped(client)) {
+            const plan = options.prepare === "generic" ? KEPT_PLAN : OWN_PLAN;
+            return await this.#runPrepared(client, { ...settings, ...plan }, request, name);
+          }
+          const after = options.rollBack ? [{ text: "rollback" }] : options.cleanSession ? CLEAN_SESSION : [];
+          return await runWithSettings(client, settings, request, name, after);
         } catch (error) {
           options.signal?.throwIfAborted();
           throw error;
@@ -214,9 +227,9 @@ export class Database {
     await this.pool.end();
   }
 
-  /** By name, with a plan for these very values: a generic one knows no tenant's size. */
+  /** By name. */
   async #runPrepared(client: pg.Client, settings: Settings, request: QueryRequest, name: string): Promise<QueryReply> {
-    const plain = applySettings({ ...settings, plan_cache_mode: "force_custom_plan" })!;
+    const plain = applySettings(settings)!;
     const named = (part: QueryRequest): QueryRequest => {
       const statement = this.#prepared.nameOf(part.text);
       return statement === undefined ? part : { ...part, name: statement };

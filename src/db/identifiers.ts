@@ -55,3 +55,8 @@ export function quoteLiteral(text: string): string {
   const quoted = `'${text.replaceAll("'", "''")}'`;
   return text.includes("\\") ? `E${quoted.replaceAll("\\", "\\\\")}` : quoted;
 }
+
+/** A string literal as Postgres prints it in predicates and bounds, whatever it holds: backslashes stand for themselves. */
+export function printedLiteral(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}

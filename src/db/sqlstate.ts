@@ -10,6 +10,7 @@ export const SQLSTATE = {
   queryCanceled: "57014",
   invalidRegularExpression: "2201B",
   uniqueViolation: "23505",
+  diskFull: "53100",
   /** Of ours, see `sql/registry.sql`: the models of the store have changed. */
   epochChanged: "LP001",
 } as const;

@@ -39,6 +39,12 @@ export function wholeCharacter(text: string, position: number): number {
   return cutsPair ? position - 1 : position;
 }
 
+/** Every place behind a sentence or a paragraph, in order. */
+export function boundariesOf(text: string): number[] {
+  const found = [...boundaries(text, 0, text.length, "sentence"), ...boundaries(text, 0, text.length, "paragraph")];
+  return [...new Set(found)].sort((a, b) => a - b);
+}
+
 function* boundaries(text: string, from: number, to: number, kind: Boundary): Generator<number> {
   if (to <= from) return;
   // One character of context before: a boundary may begin in front of `from` and end behind it.

@@ -10,6 +10,14 @@ export interface FoundFile {
   readonly explicit: boolean;
 }
 
+export interface FoundFiles {
+  readonly files: FoundFile[];
+  /** Absolute paths of symbolic links below the folders, which were not followed. */
+  readonly links: string[];
+  /** Sources that name a path that does not exist. */
+  readonly missing: string[];
+}
+
 /** Below the folder that is searched; a folder named by the caller is read whatever it is called. */
 const NEVER = ["**/node_modules/**", "**/.git/**"];
 
@@ -20,33 +28,49 @@ const NEVER = ["**/node_modules/**", "**/.git/**"];
  *
  * A path that exists is taken as a path even when it holds characters that mean something in a pattern.
  *
- * @throws LoadError when a path does not exist, a folder cannot be listed, or a pattern matches nothing.
+ * @throws LoadError when a folder cannot be listed.
  */
-export async function findFiles(sources: readonly string[], cwd: string): Promise<FoundFile[]> {
+export async function findFiles(sources: readonly string[], cwd: string): Promise<FoundFiles> {
   const explicitByPath = new Map<string, boolean>();
+  const links = new Set<string>();
+  const missing: string[] = [];
   for (const source of sources) {
-    for (const file of await expandSource(source, cwd)) {
-      explicitByPath.set(file.path, file.explicit || (explicitByPath.get(file.path) ?? false));
+    const found = await expandSource(source, cwd);
+    if (found === undefined) {
+      missing.push(source);
+      continue;
     }
+    for (const { path, explicit } of found.files) {
+      explicitByPath.set(path, explicit || (explicitByPath.get(path) ?? false));
+    }
+    for (const link of found.links) links.add(link);
   }
-  return [...explicitByPath].map(([path, explicit]) => ({ path, explicit }));
+  const files = [...explicitByPath].map(([path, explicit]) => ({ path, explicit }));
+  return { files, links: [...links], missing };
 }
 
-async function expandSource(source: string, cwd: string): Promise<FoundFile[]> {
-  const path = resolve(cwd, source);
-  const kind = source === "" ? "missing" : await kindOf(path, source);
-  if (kind === "file") return [{ path, explicit: true }];
-  if (kind === "folder") return listFolder(path, "**/*", source);
-  if (source === "" || !isDynamicPattern(source)) {
-    throw new LoadError(`"${source}" does not exist; name a file, a folder or a glob pattern below ${cwd}.`, source);
-  }
-  const { base, pattern } = splitPattern(source, cwd);
-  const files = (await kindOf(base, source)) === "folder" ? await listFolder(base, pattern, source) : [];
-  if (files.length > 0) return files;
-  throw new LoadError(
-    `No file matches "${source}" below ${cwd}; hidden files and those in .gitignore are left out, name them singly.`,
+/** What to say about a source that names nothing. */
+export function missingSource(source: string, cwd: string): LoadError {
+  return new LoadError(
+    source !== "" && isDynamicPattern(source)
+      ? `No file matches "${source}" below ${cwd}; hidden files and those in .gitignore are left out, name them singly.`
+      : `"${source}" does not exist; name a file, a folder or a glob pattern below ${cwd}.`,
     source,
   );
+}
+
+type Listed = Pick<FoundFiles, "files" | "links">;
+
+/** `undefined` when the path does not exist or nothing matches the pattern. */
+async function expandSource(source: string, cwd: string): Promise<Listed | undefined> {
+  const path = resolve(cwd, source);
+  const kind = source === "" ? "missing" : await kindOf(path, source);
+  if (kind === "file") return { files: [{ path, explicit: true }], links: [] };
+  if (kind === "folder") return listFolder(path, "**/*", source);
+  if (source === "" || !isDynamicPattern(source)) return undefined;
+  const { base, pattern } = splitPattern(source, cwd);
+  const found = (await kindOf(base, source)) === "folder" ? await listFolder(base, pattern, source) : undefined;
+  return found === undefined || found.files.length === 0 ? undefined : found;
 }
 
 async function kindOf(path: string, source: string): Promise<"file" | "folder" | "missing"> {
@@ -56,30 +80,45 @@ async function kindOf(path: string, source: string): Promise<"file" | "folder" |
     if (found.isFile()) return "file";
   } catch (error) {
     if (isMissing(error)) return "missing";
-    throw new LoadError(`"${source}" cannot be opened; check its permissions.`, source, { cause: error });
+    const why = codeOf(error) === "ELOOP" ? "its symbolic links lead round in a circle" : "check its permissions";
+    throw new LoadError(`"${source}" cannot be opened; ${why}.`, source, { cause: error });
   }
   throw new LoadError(`"${source}" is neither a file nor a folder.`, source);
 }
 
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
+}
+
 function isMissing(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  const code = codeOf(error);
   return code === "ENOENT" || code === "ENOTDIR" || code === "ENAMETOOLONG";
 }
 
-async function listFolder(folder: string, pattern: string, source: string): Promise<FoundFile[]> {
+async function listFolder(folder: string, pattern: string, source: string): Promise<Listed> {
   try {
-    const paths = await globby(pattern, {
+    const entries = await globby(pattern, {
       cwd: folder,
       absolute: true,
       dot: false,
       // A link can lead out of the folder, or back into it for ever.
       followSymbolicLinks: false,
+      onlyFiles: false,
+      objectMode: true,
       expandDirectories: false,
       expandNegationOnlyPatterns: false,
       ignore: NEVER,
       ...((await isIgnoredItself(folder)) ? { ignoreFiles: "**/.gitignore" } : { gitignore: true }),
     });
-    return paths.toSorted().map((path) => ({ path: resolve(path), explicit: false }));
+    const named = (wanted: (entry: (typeof entries)[number]["dirent"]) => boolean): string[] =>
+      entries
+        .filter(({ dirent }) => wanted(dirent))
+        .map(({ path }) => resolve(path))
+        .toSorted();
+    return {
+      files: named((entry) => entry.isFile()).map((path) => ({ path, explicit: false })),
+      links: named((entry) => entry.isSymbolicLink()),
+    };
   } catch (error) {
     throw new LoadError(`"${source}" cannot be listed; check the permissions of its folders.`, source, {
       cause: error,
@@ -95,7 +134,7 @@ async function isIgnoredItself(folder: string): Promise<boolean> {
 }
 
 /** The leading segments without pattern characters are a folder: `docs/a/*.md` searches `docs/a` and nothing above it. */
-function splitPattern(source: string, cwd: string): { base: string; pattern: string } {
+export function splitPattern(source: string, cwd: string): { base: string; pattern: string } {
   const literal = source.slice(0, source.search(/[*?[\]{}()\\]/) >>> 0);
   const slash = literal.lastIndexOf("/");
   return { base: resolve(cwd, source.slice(0, slash + 1)), pattern: source.slice(slash + 1) };

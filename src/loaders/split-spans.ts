@@ -24,14 +24,19 @@ const BOUNDARY_FILL = 0.5;
 export function* splitSpans(
   text: string,
   limits: SplitLimits,
-  options: { readonly structure?: MarkdownStructure | undefined; readonly code?: boolean } = {},
+  options: {
+    readonly structure?: MarkdownStructure | undefined;
+    readonly code?: boolean;
+    /** Good places to cut that begin no section, such as declarations. */
+    readonly cuts?: readonly Heading[];
+  } = {},
 ): Generator<Span> {
   const structure = options.structure ?? { headings: [], blocks: [] };
   const { chunkSize } = limits;
   const window: Window = {
     text,
     limits,
-    headings: structure.headings,
+    headings: options.cuts ?? structure.headings,
     // A block that does not fit must be cut somewhere, at its lines like code.
     whole: structure.blocks.filter((block) => block.end - block.start <= chunkSize),
     long: structure.blocks.filter((block) => block.end - block.start > chunkSize),

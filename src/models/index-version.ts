@@ -1,11 +1,13 @@
 import sql, { raw } from "sql-template-tag";
 import { applySteps } from "../schema/apply.js";
 import { derivedName } from "../schema/partitions.js";
-import { createPartitionedIndex, ensureIndex } from "../store/build-index.js";
+import { ensureIndex, type WantedIndex } from "../store/build-index.js";
 import { createHnswIndex } from "../store/hnsw.js";
 import { readingVersion, type OpenStore } from "../store/open.js";
+import { createPartitionedIndex } from "../store/partition-index.js";
 import { vectorIndexes } from "../store/plan-search.js";
 import type { StoreHandle } from "../store/store-handle.js";
+import { maxDimensions } from "../store/vector-index.js";
 import { quoteIdentifier } from "../db/identifiers.js";
 import { endEpochSql, liveVersion, lockModelsSql, setStateSql } from "./model-registry.js";
 
@@ -30,8 +32,10 @@ export async function indexVersion(
   const version = liveVersion(store, number);
   options.signal?.throwIfAborted();
   const reading = readingVersion(store, version);
-  if (isIndexable(reading)) await createHnswIndex(reading, { parallelWorkers: options.workers });
-  await indexMissing(reading, version.column);
+  if (reading.model.dimensions <= maxDimensions(reading.model)) {
+    await createHnswIndex(reading, { workers: options.workers, signal: options.signal });
+  }
+  await indexMissing(reading, version.column, options.signal);
   store.memory.forgetIndexes();
   if (version.state === "building") {
     const sqlText = lockModelsSql(store) + setStateSql(store, number, "ready") + endEpochSql(store);
@@ -48,24 +52,21 @@ export async function hasIndex(store: OpenStore, number: number): Promise<boolea
   return (await vectorIndexes(reading)).length > 0;
 }
 
-function isIndexable({ model }: OpenStore): boolean {
-  if (model.quantization === "binary") return true;
-  return model.dimensions <= (model.storageType === "vector" ? 2_000 : 4_000);
-}
-
 /** The name of the index of rows that wait for their vector. */
 export function missingIndexName(store: OpenStore, column: string): string {
   return derivedName(store.options.layout.table, column, "missing_idx");
 }
 
 /** To be built when the column is full: before, each vector that comes would have to leave it. */
-async function indexMissing(store: OpenStore, column: string): Promise<void> {
-  const { table } = store.options.layout;
-  const name = missingIndexName(store, column);
-  const using = sql`using btree (tenant_id, collection) where ${raw(quoteIdentifier(column))} is null`;
-  if (store.partitioned) {
-    await createPartitionedIndex(store, name, using, "missing_idx");
-    return;
-  }
-  await store.database.connection((session) => ensureIndex(session, { schema: store.schema, table, name, using }));
+async function indexMissing(store: OpenStore, column: string, signal: AbortSignal | undefined): Promise<void> {
+  const index = {
+    schema: store.schema,
+    table: store.options.layout.table,
+    name: missingIndexName(store, column),
+    using: sql`using btree (tenant_id, collection) where ${raw(quoteIdentifier(column))} is null`,
+  };
+  const build = (part: WantedIndex): Promise<boolean> =>
+    store.database.connection((session) => ensureIndex(session, part, { signal }), signal);
+  if (store.partitioned) await createPartitionedIndex(store, { ...index, build });
+  else await build(index);
 }

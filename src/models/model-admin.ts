@@ -4,7 +4,7 @@ import { toTenantId } from "../store/tenant.js";
 import { addModel, planAdd, type AddModelOptions, type AddModelPlan } from "./add.js";
 import { backfill } from "./backfill/backfill.js";
 import { checkBackfill, type BackfillOptions, type BackfillResult } from "./backfill/options.js";
-import { compareVersions, type CompareOptions, type Comparison } from "./compare/compare.js";
+import { compareVersions, type CompareModelsOptions, type Comparison } from "./compare/compare.js";
 import { indexVersion } from "./index-version.js";
 import { liveVersion } from "./model-registry.js";
 import { planRetire, retireVersion, type Retired, type RetireOptions, type RetirePlan } from "./retire.js";
@@ -77,7 +77,7 @@ export class ModelAdmin {
   }
 
   /** Asks two versions the same and compares what they find; with thresholds, a failure blocks the cut-over. */
-  async compare(options: CompareOptions = {}): Promise<Comparison> {
+  async compare(options: CompareModelsOptions = {}): Promise<Comparison> {
     return compareVersions(await this.#current(), options);
   }
 

@@ -9,7 +9,9 @@ import { readPromotedKeys, type PromotedColumnFacts, type PromotedKey } from "./
 import {
   backfillTables,
   loadsTable,
+  messagesTable,
   REVISIONS_TABLE,
+  sourceTables,
   TENANTS_TABLE,
   type Layout,
   type RegisteredModel,
@@ -71,6 +73,9 @@ export interface SchemaState {
   /** The lexical index, when the store has one. */
   readonly lexical: LexicalState | undefined;
   readonly loads: RelationState;
+  /** The tables of {@link sourceTables}. */
+  readonly sources: RelationState;
+  readonly messages: RelationState;
   /** The tables of its backfills, which are made together. */
   readonly backfills: RelationState;
   readonly activeModel: RegisteredModel | undefined;
@@ -126,6 +131,8 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
         ${relationFacts(layout.table, layout.appRole)} as chunks,
         ${relationFacts(layout.collectionsTable ?? "", layout.appRole)} as collections,
         ${relationFacts(loadsTable(layout), layout.appRole)} as loads,
+        ${relationFacts(sourceTables(layout)[0], layout.appRole)} as sources,
+        ${relationFacts(messagesTable(layout), layout.appRole)} as messages,
         ${relationFacts(backfillTables(layout)[0], layout.appRole)} as backfills,
         ${relationFacts(TENANTS_TABLE, layout.appRole)} as tenants,
         ${relationFacts(lexicalTables(layout.table)[0], layout.appRole)} as lexical,
@@ -165,6 +172,8 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
         : toRelation(row.collections, registry, layout.collectionsTable),
     lexical: toLexical(row.lexical, registry, lexicalTables(layout.table)[0]),
     loads: toRelation(row.loads, registry, loadsTable(layout)),
+    sources: toRelation(row.sources, registry, sourceTables(layout)[0]),
+    messages: toRelation(row.messages, registry, messagesTable(layout)),
     backfills: toRelation(row.backfills, registry, backfillTables(layout)[0]),
     activeModel: registry?.models.find((model) => model.state === "active"),
     models: registry?.models ?? [],
@@ -198,6 +207,8 @@ interface InspectRow {
   chunks: RelationFacts | null;
   collections: RelationFacts | null;
   loads: RelationFacts | null;
+  sources: RelationFacts | null;
+  messages: RelationFacts | null;
   backfills: RelationFacts | null;
   tenants: RelationFacts | null;
   lexical: RelationFacts | null;
@@ -303,7 +314,8 @@ async function readRegistry(session: Session, schema: string, layout: Layout): P
     sql: sql`
       select relation, revision, breaking, null as models
       from ${qualified(schema, REVISIONS_TABLE)}
-      where relation in (${layout.table}, ${layout.collectionsTable ?? layout.table}, ${loadsTable(layout)}, ${TENANTS_TABLE}, ${backfillTables(layout)[0]},
+      where relation in (${layout.table}, ${layout.collectionsTable ?? layout.table}, ${loadsTable(layout)},
+        ${messagesTable(layout)}, ${sourceTables(layout)[0]}, ${backfillTables(layout)[0]}, ${TENANTS_TABLE},
         ${lexicalTables(layout.table)[0]})
       union all
       select null, null, null, ${modelsJson(schema, layout.table)}`,

@@ -14,6 +14,8 @@ export const PROCESSES_TABLE = "langchain_pgvector_processes";
 export const EPOCH_FENCE = "langchain_pgvector_epoch";
 /** What was changed for the time of a bulk load and has to be restored after it. */
 export const MAINTENANCE_TABLE = "langchain_pgvector_maintenance";
+/** What recall probes have found, for indexes as a whole: it says nothing about any tenant. */
+export const RECALL_TABLE = "langchain_pgvector_recall";
 export const TENANTS_TABLE = "langchain_pgvector_tenants";
 
 /** Columns that every table of chunks has under these names; the others are chosen in `columns`. */
@@ -102,6 +104,16 @@ export function loadsTable({ table }: Pick<Layout, "table">): string {
   return shortenName(`${table}_loads`);
 }
 
+/** The table that keeps what was ingested from where, and the one of vectors by their text; they are made together. */
+export function sourceTables({ table }: Pick<Layout, "table">): readonly [sources: string, vectorCache: string] {
+  return [shortenName(`${table}_sources`), shortenName(`${table}_vector_cache`)];
+}
+
+/** The table that keeps the messages of the conversations about a store. */
+export function messagesTable({ table }: Pick<Layout, "table">): string {
+  return shortenName(`${table}_messages`);
+}
+
 /** The tables of a store's backfills: which pages are whose, and the rows that could not be embedded. */
 export function backfillTables({ table }: Pick<Layout, "table">): readonly [ranges: string, setAside: string] {
   return [shortenName(`${table}_backfill`), shortenName(`${table}_set_aside`)];
@@ -112,10 +124,8 @@ export function checkLayout(layout: Layout): void {
   for (const name of [layout.table, layout.schema, layout.extensionSchema, layout.collectionsTable, layout.appRole]) {
     if (name !== undefined) quoteIdentifier(name);
   }
-  if (
-    layout.collectionsTable !== undefined &&
-    [loadsTable(layout), ...backfillTables(layout)].includes(layout.collectionsTable)
-  ) {
+  const own = [loadsTable(layout), messagesTable(layout), ...sourceTables(layout), ...backfillTables(layout)];
+  if (layout.collectionsTable !== undefined && own.includes(layout.collectionsTable)) {
     throw new ConfigurationError(
       `"collectionTableName" is ${JSON.stringify(layout.collectionsTable)}, the name of a table of the library's own.`,
     );
@@ -151,18 +161,23 @@ export function render(template: string, names: Readonly<Record<string, string>>
 
 /** Quoted identifiers for every `{{name}}` that migrations may use. */
 export function migrationNames(schema: string, layout: Layout): Record<string, string> {
+  const [sources, vectorCache] = sourceTables(layout);
   return {
     chunks: quoteQualified(schema, layout.table),
     revisions: quoteQualified(schema, REVISIONS_TABLE),
     models: quoteQualified(schema, MODELS_TABLE),
     tenants: quoteQualified(schema, TENANTS_TABLE),
     maintenance: quoteQualified(schema, MAINTENANCE_TABLE),
+    recall: quoteQualified(schema, RECALL_TABLE),
     backfill: quoteQualified(schema, backfillTables(layout)[0]),
     setAside: quoteQualified(schema, backfillTables(layout)[1]),
     epochs: quoteQualified(schema, EPOCHS_TABLE),
     processes: quoteQualified(schema, PROCESSES_TABLE),
     epochFence: quoteQualified(schema, EPOCH_FENCE),
     loads: quoteQualified(schema, loadsTable(layout)),
+    sources: quoteQualified(schema, sources),
+    vectorCache: quoteQualified(schema, vectorCache),
+    messages: quoteQualified(schema, messagesTable(layout)),
     ...(layout.collectionsTable !== undefined && { collections: quoteQualified(schema, layout.collectionsTable) }),
     id: quoteIdentifier(layout.columns.id),
     content: quoteIdentifier(layout.columns.content),

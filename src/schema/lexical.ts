@@ -93,6 +93,8 @@ export function lexicalObjects(schema: string, layout: Layout) {
     lexicalSequence: sequence,
     lexicalSequenceName: `${quoteLiteral(sequence)}::regclass`,
     lexicalConcat: named("concat"),
+    lexicalCommon: named("common"),
+    lexicalAmong: named("among"),
     lexicalWords: named("words"),
     lexicalTerms: named("terms"),
     lexicalMerge: named("merge"),
@@ -121,6 +123,8 @@ export function dropLexicalFunctions(schema: string, table: string): string {
     drop("function", "merge", "text, text, int8[], bool"),
     drop("function", "terms", "regconfig, text"),
     drop("function", "words", "regconfig, text"),
+    drop("function", "common", "int2[], int2[], int2[]"),
+    drop("function", "among", "bit varying[], int4"),
     drop("aggregate", "concat", "anycompatiblearray"),
   ].join("\n");
 }

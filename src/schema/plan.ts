@@ -5,9 +5,11 @@ import {
   backfillTables,
   FIXED_COLUMNS,
   loadsTable,
+  messagesTable,
   migrationNames,
   newestRevision,
   render,
+  sourceTables,
   TENANTS_TABLE,
   type Layout,
   type ModelVersion,
@@ -18,7 +20,9 @@ import {
   LEXICAL_MIGRATIONS,
   COLLECTIONS_MIGRATIONS,
   LOADS_MIGRATIONS,
+  MESSAGES_MIGRATIONS,
   REGISTRY_SQL,
+  SOURCES_MIGRATIONS,
   TENANTS_MIGRATIONS,
   type Migration,
 } from "./migrations.generated.js";
@@ -73,7 +77,11 @@ export function planSchema(
   const collections = state.collections;
   if (collections) checkRelation(collections, layout.collectionsTable!, COLLECTIONS_MIGRATIONS);
   checkRelation(state.loads, loadsTable(layout), LOADS_MIGRATIONS);
-  checkRelation(state.backfills, backfillTables(layout)[0], BACKFILLS_MIGRATIONS);
+  const [sources, vectorCache] = sourceTables(layout);
+  checkRelation(state.sources, sources, SOURCES_MIGRATIONS);
+  checkRelation(state.messages, messagesTable(layout), MESSAGES_MIGRATIONS);
+  const [ranges, setAside] = backfillTables(layout);
+  checkRelation(state.backfills, ranges, BACKFILLS_MIGRATIONS);
   if (state.tenants.exists) checkRelation(state.tenants, TENANTS_TABLE, TENANTS_MIGRATIONS);
 
   const names: Record<string, string> = {
@@ -116,10 +124,17 @@ export function planSchema(
     const table = loadsTable(layout);
     steps.push(migrationStep("loads", table, migration, names, secured(migration, table)));
   }
-  const [ranges, setAside] = backfillTables(layout);
+  for (const migration of pending(state.sources, SOURCES_MIGRATIONS)) {
+    const both = secured(migration, sources) + secured(migration, vectorCache);
+    steps.push(migrationStep("sources", sources, migration, names, both));
+  }
+  for (const migration of pending(state.messages, MESSAGES_MIGRATIONS)) {
+    const table = messagesTable(layout);
+    steps.push(migrationStep("messages", table, migration, names, secured(migration, table)));
+  }
   for (const migration of pending(state.backfills, BACKFILLS_MIGRATIONS)) {
-    const policies = secured(migration, ranges) + secured(migration, setAside);
-    steps.push(migrationStep("backfills", ranges, migration, names, policies));
+    const both = secured(migration, ranges) + secured(migration, setAside);
+    steps.push(migrationStep("backfills", ranges, migration, names, both));
   }
   steps.push(...planPromotedKeys(state, layout, options));
   steps.push(...planTenancy(state, layout, options.enableTenancy ?? false));

@@ -5,11 +5,13 @@ import {
   backfillTables,
   EPOCHS_TABLE,
   loadsTable,
+  messagesTable,
   migrationNames,
   MODELS_TABLE,
   PROCESSES_TABLE,
   render,
   REVISIONS_TABLE,
+  sourceTables,
   TENANTS_TABLE,
   type Layout,
 } from "./layout.js";
@@ -51,6 +53,8 @@ export function planTenancy(state: SchemaState, layout: Layout, wanted: boolean)
     [layout.table, state.chunks],
     [layout.collectionsTable ?? "", state.collections],
     [loadsTable(layout), state.loads],
+    ...sourceTables(layout).map((name): [string, RelationState | undefined] => [name, state.sources]),
+    [messagesTable(layout), state.messages],
     ...backfillTables(layout).map((name): [string, RelationState | undefined] => [name, state.backfills]),
     ...lexicalTables(layout.table).map((name): [string, RelationState | undefined] => [name, state.lexical]),
   ];
@@ -81,14 +85,8 @@ export function grantSteps(state: SchemaState, layout: Layout): SchemaStep[] {
   if (layout.appRole === undefined) return [];
   const tenancy = layout.tenancy === "rls";
   const lexical = state.lexical !== undefined || layout.lexical !== undefined;
-  const relations = [
-    state.chunks,
-    state.collections,
-    state.loads,
-    state.backfills,
-    tenancy ? state.tenants : undefined,
-    state.lexical,
-  ];
+  const own = [state.chunks, state.collections, state.loads, state.messages, state.sources, state.backfills];
+  const relations = [...own, state.lexical, tenancy ? state.tenants : undefined];
   const unmade = lexical && state.lexical === undefined;
   if (!unmade && relations.every((relation) => relation === undefined || (relation.exists && relation.granted)))
     return [];

@@ -1,6 +1,6 @@
 import sql, { raw } from "sql-template-tag";
 import type { Session } from "../db/database.js";
-import { backfillTables, loadsTable, type Layout } from "./layout.js";
+import { backfillTables, loadsTable, messagesTable, sourceTables, type Layout } from "./layout.js";
 import { lexicalTables } from "./lexical.js";
 
 /**
@@ -10,13 +10,8 @@ import { lexicalTables } from "./lexical.js";
  */
 export function tenantRelations(layout: Layout, lexical: boolean): readonly string[] {
   const collections = layout.collectionsTable === undefined ? [] : [layout.collectionsTable];
-  return [
-    layout.table,
-    ...collections,
-    loadsTable(layout),
-    ...backfillTables(layout),
-    ...(lexical ? lexicalTables(layout.table) : []),
-  ];
+  const own = [loadsTable(layout), messagesTable(layout), ...sourceTables(layout), ...backfillTables(layout)];
+  return [layout.table, ...collections, ...own, ...(lexical ? lexicalTables(layout.table) : [])];
 }
 
 /** The restrictive policy of every table of tenant data; its comment names the store. */

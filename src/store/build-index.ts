@@ -1,10 +1,9 @@
 import sql, { raw, type Sql } from "sql-template-tag";
 import type { Session } from "../db/database.js";
 import { qualified, quoteIdentifier, quoteQualified } from "../db/identifiers.js";
+import { pause } from "../db/pause.js";
 import { IndexBuildError } from "../errors.js";
-import { applySteps } from "../schema/apply.js";
-import { derivedName } from "../schema/partitions.js";
-import type { OpenStore } from "./open.js";
+import { awaitTableLock } from "./table-lock.js";
 
 /** An index that is to be there. */
 export interface WantedIndex {
@@ -14,30 +13,58 @@ export interface WantedIndex {
   readonly unique?: boolean;
   /** What stands behind the table in `create index`, from `using` on. */
   readonly using: Sql;
+  /** What an index of that name has to be when it is there; anything goes without it. */
+  readonly expected?: IndexShape;
 }
+
+/** What tells apart two indexes that may have the same name. */
+export interface IndexShape {
+  readonly method: string;
+  /** `null` for an expression. */
+  readonly column: string | null;
+  /** Such as `vector_cosine_ops`. */
+  readonly opclass: string;
+  /** Of a partial index, as Postgres prints it. */
+  readonly predicate: string | null;
+  /** Storage parameters that were asked for by name; others may differ. */
+  readonly parameters: Readonly<Record<string, number>>;
+}
+
+export interface EnsureIndexOptions {
+  /** Called while somebody else's statement has to end first. */
+  readonly onWait?: ((message: string) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** `false` builds in one transaction that blocks writes, and is faster. @defaultValue true */
+  readonly concurrently?: boolean | undefined;
+}
+
+const POLL_MS = 500;
 
 /**
  * Builds an index with `create index concurrently` unless it is there; replaces the invalid remains of an interrupted
- * build. Takes hours where there are many vectors, and blocks nobody.
+ * build, and waits for a build of the same index that is under way. Takes hours where there are many vectors, and blocks
+ * nobody.
  *
  * @returns whether it had to be built.
- * @throws IndexBuildError when the build fails (its remains are removed), or another relation has the name.
+ * @throws IndexBuildError when the build fails (its remains are removed), or something else has the name.
  */
-export async function ensureIndex(session: Session, index: WantedIndex): Promise<boolean> {
-  const existing = await findIndex(session, index);
-  if (existing === "valid") return false;
-  if (existing === "invalid") await dropIndex(session, index);
+export async function ensureIndex(
+  session: Session,
+  index: WantedIndex,
+  options: EnsureIndexOptions = {},
+): Promise<boolean> {
+  const { signal, concurrently = true } = options;
+  if (await isThere(session, index, options)) return false;
   try {
+    await awaitTableLock(session, index, options);
     await session.execute({
       name: "create-index",
-      sql: sql`create ${raw(index.unique ? "unique " : "")}index concurrently ${raw(quoteIdentifier(index.name))} on ${qualified(index.schema, index.table)} ${index.using}`,
+      sql: sql`create ${raw(index.unique ? "unique " : "")}index ${raw(concurrently ? "concurrently " : "")}${raw(quoteIdentifier(index.name))} on ${qualified(index.schema, index.table)} ${index.using}`,
     });
     return true;
   } catch (cause) {
-    // What is left of a failed build slows every write and serves no search.
-    if ((await findIndex(session, index).catch(() => "absent")) === "invalid") {
-      await dropIndex(session, index).catch(() => undefined);
-    }
+    await removeRemains(session, index);
+    signal?.throwIfAborted();
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new IndexBuildError(
       `The index ${JSON.stringify(index.name)} on ${JSON.stringify(index.table)} was not built: ${reason}`,
@@ -46,123 +73,109 @@ export async function ensureIndex(session: Session, index: WantedIndex): Promise
   }
 }
 
-/**
- * Builds an index of a partitioned table, for which there is no concurrent build: an empty one on the table alone, then
- * one on each partition, which is attached when it is ready. The table's index is valid when all are. Goes on where an
- * earlier call has stopped.
- *
- * @returns the names of the partitions' indexes that had to be built.
- */
-export async function createPartitionedIndex(
-  store: OpenStore,
-  name: string,
-  using: Sql,
-  suffix = "hnsw_idx",
-): Promise<string[]> {
-  const built: string[] = [];
-  const { database, schema } = store;
-  const { table } = store.options.layout;
-  const parent = { schema, table, name, using };
-  if ((await database.connection((session) => findIndex(session, parent))) === "absent") {
-    const create = `create index ${quoteIdentifier(name)} on only ${quoteQualified(schema, table)} ${using.sql};\n`;
-    await applySteps(database, [{ name: "create-partitioned-index", sql: create }]);
+/** Waits for another's build and drops what an interrupted one has left. @returns whether a valid index is there. */
+async function isThere(session: Session, index: WantedIndex, options: EnsureIndexOptions): Promise<boolean> {
+  for (;;) {
+    const found = await findIndex(session, index);
+    if (found.state === "absent") return false;
+    if (found.state === "valid") return true;
+    if (found.state === "invalid") {
+      await dropIndex(session, index, options);
+      return false;
+    }
+    options.onWait?.(`waiting for backend ${found.builder}, which is building ${index.name} already`);
+    await pause(POLL_MS, options.signal);
   }
-  for (const partition of await partitionsWithout(store, name)) {
-    const index = { ...partition, name: derivedName(partition.table, store.model.column, suffix), using };
-    if (await database.connection((session) => ensureIndex(session, index))) built.push(index.name);
-    const attach = `alter index ${quoteQualified(schema, name)} attach partition ${quoteQualified(index.schema, index.name)};\n`;
-    await applySteps(database, [{ name: "attach-index", sql: attach }]);
-  }
-  return built;
 }
 
-/** The partitions that have no part of the table's index yet. */
-async function partitionsWithout(store: OpenStore, name: string): Promise<{ schema: string; table: string }[]> {
-  const { schema, database } = store;
-  const { rows } = await database.execute({
-    name: "partitions-without-index",
-    sql: sql`
-      select n.nspname::text as schema, c.relname::text as table
-      from pg_partition_tree(to_regclass(${quoteQualified(schema, store.options.layout.table)}::text)) p
-      join pg_class c on c.oid = p.relid join pg_namespace n on n.oid = c.relnamespace
-      where p.isleaf and not exists (
-        select from pg_inherits h join pg_index i on i.indexrelid = h.inhrelid
-        where h.inhparent = to_regclass(${quoteQualified(schema, name)}::text) and i.indrelid = c.oid
-      )
-      order by pg_table_size(c.oid), c.relname`,
-  });
-  return rows as unknown as { schema: string; table: string }[];
+/** What is left of a failed build slows every write and serves no search. */
+async function removeRemains(session: Session, index: WantedIndex): Promise<void> {
+  // Twice, since a cancel request that came late may have hit the first statement.
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    try {
+      if ((await findIndex(session, index)).state === "invalid") await dropIndex(session, index, {});
+      return;
+    } catch {
+      // The next call finds it.
+    }
+  }
 }
 
-async function findIndex(session: Session, index: WantedIndex): Promise<"absent" | "valid" | "invalid"> {
+interface FoundIndex {
+  readonly state: "absent" | "valid" | "invalid" | "building";
+  /** Process id of the backend that builds it. */
+  readonly builder?: number;
+}
+
+/** What has the index's name. @throws IndexBuildError when that is something else. */
+export async function findIndex(session: Session, index: WantedIndex): Promise<FoundIndex> {
   const name = quoteQualified(index.schema, index.name);
   const table = quoteQualified(index.schema, index.table);
   const { rows } = await session.execute({
     name: "find-index",
     sql: sql`
       select coalesce(i.indrelid = to_regclass(${table}::text), false) as ours, i.indisvalid as valid,
-        (select p.pid from pg_stat_progress_create_index p where p.index_relid = c.oid limit 1) as builder
-      from pg_class c left join pg_index i on i.indexrelid = c.oid
+        (select p.pid from pg_stat_progress_create_index p where p.index_relid = c.oid limit 1) as builder,
+        a.amname::text as method, o.opcname::text as opclass, v.attname::text as column,
+        pg_get_expr(i.indpred, i.indrelid) as predicate, c.reloptions as parameters
+      from pg_class c
+      left join pg_index i on i.indexrelid = c.oid
+      left join pg_am a on a.oid = c.relam
+      left join pg_opclass o on o.oid = i.indclass[0]
+      left join pg_attribute v on v.attrelid = i.indrelid and v.attnum = i.indkey[0]
       where c.oid = to_regclass(${name}::text)`,
   });
-  const row = rows[0] as { ours: boolean; valid: boolean; builder: number | null } | undefined;
-  if (row === undefined) return "absent";
+  const row = rows[0] as unknown as FoundRow | undefined;
+  if (row === undefined) return { state: "absent" };
   if (!row.ours) {
     throw new IndexBuildError(`The name ${name} belongs to another relation; set \`namespace\` to tell them apart.`);
   }
-  if (row.valid) return "valid";
-  if (row.builder !== null) {
-    throw new IndexBuildError(`The index ${name} is being built already, by backend ${row.builder}; wait for it.`);
-  }
-  return "invalid";
+  if (index.expected !== undefined) checkShape(name, index.expected, row);
+  if (row.valid) return { state: "valid" };
+  return row.builder === null ? { state: "invalid" } : { state: "building", builder: row.builder };
 }
 
-async function dropIndex(session: Session, { schema, name }: WantedIndex): Promise<void> {
+interface FoundRow {
+  ours: boolean;
+  valid: boolean;
+  builder: number | null;
+  method: string;
+  opclass: string;
+  column: string | null;
+  predicate: string | null;
+  parameters: string[] | null;
+}
+
+/** @throws IndexBuildError when the index of that name is another one. */
+function checkShape(name: string, expected: IndexShape, found: FoundRow): void {
+  for (const key of ["method", "column", "opclass", "predicate"] as const) {
+    if (found[key] === expected[key]) continue;
+    throw new IndexBuildError(
+      `There is an index ${name} already, and it is another one: its ${key} is ${String(found[key])}, not ` +
+        `${String(expected[key])}. Set \`namespace\` for a second index, or drop that one.`,
+    );
+  }
+  if (!found.valid) return;
+  const parameters = new Map((found.parameters ?? []).map((text) => text.split("=") as [string, string]));
+  for (const [key, value] of Object.entries(expected.parameters)) {
+    const has = parameters.get(key);
+    if (has === undefined || Number(has) === value) continue;
+    throw new IndexBuildError(
+      `The index ${name} is there with ${key} = ${has}, not ${value}. Change it online with ` +
+        `store.indexes.rebuild(...) or: npx langchain-pgvector indexes rebuild, or set \`namespace\` for a second index.`,
+    );
+  }
+}
+
+/** Drops an index without holding up reads or writes. */
+export async function dropIndex(
+  session: Session,
+  index: Pick<WantedIndex, "schema" | "table" | "name">,
+  options: EnsureIndexOptions,
+): Promise<void> {
+  await awaitTableLock(session, index, options);
   await session.execute({
     name: "drop-index",
-    sql: sql`drop index concurrently if exists ${qualified(schema, name)}`,
+    sql: sql`drop index concurrently if exists ${qualified(index.schema, index.name)}`,
   });
-}
-
-/** Bytes of the graph for one neighbour of `m`, measured at 956 for `m` 16. */
-const BYTES_PER_M = 60;
-
-/**
- * Gives one session the memory that the graph of an HNSW index needs, at most what the server's shared buffers have and
- * never less than its own setting. Without it the build goes to disk and takes several times as long.
- */
-export async function withBuildMemory<T>(
-  session: Session,
-  store: OpenStore,
-  m: number,
-  build: () => Promise<T>,
-  workers?: number,
-): Promise<T> {
-  const { dimensions, storageType, quantization } = store.model;
-  const bytes = quantization === "binary" ? dimensions / 8 : dimensions * (storageType === "vector" ? 4 : 2);
-  const perRow = bytes + BYTES_PER_M * m;
-  const stored = dimensions * (storageType === "vector" ? 4 : 2);
-  const table = quoteQualified(store.schema, store.options.layout.table);
-  await session.execute({
-    name: "build-memory",
-    sql: sql`
-      select set_config('maintenance_work_mem', greatest(
-        pg_size_bytes(current_setting('maintenance_work_mem')),
-        least(
-          pg_size_bytes(current_setting('shared_buffers')),
-          (greatest(c.reltuples, pg_table_size(c.oid)::float8 / ${raw(String(stored))}) * ${raw(String(perRow))} * 1.1)::int8
-        )) / 1024 || 'kB', false)
-      from pg_class c where c.oid = to_regclass(${table}::text)`,
-  });
-  try {
-    if (workers !== undefined) {
-      const set = sql`select set_config('max_parallel_maintenance_workers', ${String(workers)}, false)`;
-      await session.execute({ name: "build-workers", sql: set });
-    }
-    return await build();
-  } finally {
-    await session.execute({ name: "build-memory", sql: sql`reset maintenance_work_mem` }).catch(() => undefined);
-    const reset = sql`reset max_parallel_maintenance_workers`;
-    if (workers !== undefined) await session.execute({ name: "build-workers", sql: reset }).catch(() => undefined);
-  }
 }

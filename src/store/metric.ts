@@ -53,6 +53,11 @@ export function hammingOperator(extensionSchema: string): Sql {
   return raw(`operator(${quoteIdentifier(extensionSchema)}.<~>)`);
 }
 
+/** The metric that an operator class is for; `undefined` when it is none for vectors of that type. */
+export function metricOfOperatorClass(name: string, storageType: StorageType): Metric | undefined {
+  return METRIC_NAMES.find((metric) => operatorClassName(metric, storageType) === name);
+}
+
 /**
  * Turns a distance (lower is better) into a similarity (higher is better), with the formulas of the base class:
  * cosine `(2 - d) / 2` in 0..1, euclidean `1 / (1 + d)` in 0..1, inner product `-d`, which is the inner product itself

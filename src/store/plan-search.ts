@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { compileFilter, indexedPart, type FilterNode } from "./filter/index.js";
 import type { OpenStore, ScopedStore } from "./open.js";
 import type { TenantFacts, VectorIndex } from "./search-memory.js";
-import { chooseStrategy, type SearchStrategy } from "./search-strategy.js";
+import { defaultProbes } from "./index-parameters.js";
+import { chooseStrategy, type SearchFacts, type SearchStrategy } from "./search-strategy.js";
 import { coversTenant, findVectorIndexes, readTenantFacts, sampleShare } from "./table-facts.js";
 
 /** Candidates of an HNSW scan where nothing is known of the index's recall. */
@@ -12,6 +13,7 @@ export interface PlannedSearch {
   readonly k: number;
   readonly filter: FilterNode | undefined;
   readonly efSearch: number | undefined;
+  readonly probes: number | undefined;
 }
 
 /** Decides how one search is done. Asks the database only for what is not remembered and may matter. */
@@ -23,17 +25,20 @@ export async function planSearch(store: ScopedStore, search: PlannedSearch): Pro
     k: search.k,
     efSearch: search.efSearch ?? index?.efSearch ?? DEFAULT_EF_SEARCH,
     dimensions: store.model.dimensions,
-    rows,
     // Estimated from its size; an index of one tenant's rows holds no others.
     indexEntries: index && (index.predicate === null ? index.entries : Math.min(index.entries, rows)),
-    filtered: search.filter !== undefined,
   };
-  const unfiltered = chooseStrategy({ ...facts, filtered: false, matching: rows });
+  const probes = search.probes ?? index?.probes ?? (index?.lists && defaultProbes(index.lists));
+  const choose = (more: Pick<SearchFacts, "filtered" | "matching" | "rows">): SearchStrategy => {
+    const strategy = chooseStrategy({ ...facts, ...more });
+    return strategy.kind === "exact" ? strategy : { ...strategy, probes };
+  };
+  const unfiltered = choose({ filtered: false, matching: rows, rows });
   // A filter only ever makes an index less worth while.
   if (search.filter === undefined || unfiltered.kind === "exact") return unfiltered;
   const indexed = indexedPart(search.filter, store.columns.promoted);
-  return chooseStrategy({
-    ...facts,
+  return choose({
+    filtered: true,
     matching: rows * (await shareOf(store, search.filter)),
     rows: indexed === undefined ? rows : rows * (await shareOf(store, indexed)),
   });
@@ -42,6 +47,12 @@ export async function planSearch(store: ScopedStore, search: PlannedSearch): Pro
 /** The vector indexes that searches of the store can use, as they were a minute ago at most. */
 export function vectorIndexes(store: OpenStore): Promise<VectorIndex[]> {
   return store.memory.indexes(store.model.column, store.options.metric, () => findVectorIndexes(store));
+}
+
+/** The same as they are now; a replica may not know of one that has just been built. */
+export function presentIndexes(store: OpenStore): Promise<VectorIndex[]> {
+  store.memory.forgetIndexes();
+  return store.memory.indexes(store.model.column, store.options.metric, () => findVectorIndexes(store, "primary"));
 }
 
 function shareOf(store: ScopedStore, filter: FilterNode): Promise<number> {
@@ -63,6 +74,7 @@ export async function findIndexOf(store: ScopedStore): Promise<VectorIndex | und
   return smallest;
 }
 
-function tenantFacts(store: ScopedStore): Promise<TenantFacts> {
+/** The tenant's size and place, as they are remembered. */
+export function tenantFacts(store: ScopedStore): Promise<TenantFacts> {
   return store.memory.tenant(store.tenant, () => readTenantFacts(store));
 }

@@ -11,21 +11,26 @@ import { Database } from "../db/database.js";
 import { quoteQualified } from "../db/identifiers.js";
 import { ConfigurationError, IngestError } from "../errors.js";
 import { ModelAdmin } from "../models/model-admin.js";
+import { StoreIndexes } from "../ops/indexes/store-indexes.js";
 import { addRows } from "./add-rows.js";
 import { baseArgs } from "./base-args.js";
 import { BasePGVectorStore } from "./base-class.js";
 import { bulkLoad } from "./bulk-load/bulk-load.js";
 import { checkBulkLoad, type BulkLoadOptions, type BulkLoadResult, type BulkLoadSource } from "./bulk-load/options.js";
+import { PostgresChatMessageHistory, type ChatHistoryOptions } from "./chat-history/chat-message-history.js";
 import { getOrCreateCollection } from "./collections.js";
 import { decryptHits, refuseContentFilter } from "./content-cipher.js";
 import { planDelete, type DeleteParams } from "./delete.js";
 import { LexicalIndex } from "./lexical/lexical-index.js";
 import { checkWords, searchByWords } from "./lexical/search-by-words.js";
+import { explain } from "./explain/explain.js";
+import type { Explanation } from "./explain/explanation.js";
+import type { RawQuery } from "./explain/select-only.js";
 import { checkExpiry, expireStore, type ExpireOptions } from "./expire.js";
 import { combineFilters, parseDocumentFilter, parseFilter } from "./filter/index.js";
 import { getByIds, planGet, type GetParams, type StoredChunk } from "./get.js";
 import type { Metric } from "../schema/layout.js";
-import { createHnswIndex, type HnswConfig } from "./hnsw.js";
+import type { HnswConfig } from "./hnsw.js";
 import { checkMetric, operatorText } from "./metric.js";
 import { checkDimensions, openStore, type OpenStore, type ScopedStore } from "./open.js";
 import { planNeighbours, type NeighbourOptions, type PlacedChunk } from "./neighbours.js";
@@ -44,6 +49,7 @@ import { searchInSteps } from "./post-process/post-process.js";
 import { toChunkRows } from "./rows.js";
 import { checkK, toSearchHit, type SearchHit, type SearchOptions } from "./search-hit.js";
 import { denseSearch, type DenseHit, type DenseSearch } from "./search.js";
+import { Sources } from "./sources/sources.js";
 import { StoreHandle, type CallScope } from "./store-handle.js";
 import { StorePool } from "./store-pool.js";
 import { toTenantId } from "./tenant.js";
@@ -177,12 +183,30 @@ export class PostgresVectorStore extends BasePGVectorStore {
     return new ModelAdmin(this.#handle);
   }
 
+  /** The indexes of this store's table: listing, building, rebuilding, dropping, measuring. */
+  get indexes(): StoreIndexes {
+    return new StoreIndexes(
+      () => this.#handle.refresh(),
+      async (text) => embedOnce(text)(await this.#open()),
+    );
+  }
+
   /** The lexical index of this store: its state, its compaction, and its building for rows that were there before. */
   get lexical(): LexicalIndex {
     return new LexicalIndex(
       () => this.#open(),
       () => this.#scoped(),
     );
+  }
+
+  /** What was ingested from where. */
+  get sources(): Sources {
+    return new Sources((work) => this.#run(work));
+  }
+
+  /** The messages of one conversation, kept under the same tenancy as the chunks. */
+  chatHistory(sessionId: string, options?: ChatHistoryOptions): PostgresChatMessageHistory {
+    return new PostgresChatMessageHistory(() => this.#scoped(), sessionId, options);
   }
 
   /**
@@ -245,7 +269,25 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** The `k` best chunks for a text or a vector, best first. */
   async search(query: string | readonly number[], options: SearchOptions = {}): Promise<SearchHit[]> {
-    const inSteps = searchInSteps(this, query, options, (candidates) => this.search(query, candidates));
+    return this.#search(query, options);
+  }
+
+  /**
+   * Runs a search, or a query of your own within the store's scope, and says in words what the database did: which index
+   * was used or why none, what filters removed, what came from disk, and what to change.
+   *
+   * @throws ConfigurationError for SQL that is no query.
+   */
+  async explain(query: string | readonly number[] | RawQuery, options: SearchOptions = {}): Promise<Explanation> {
+    return explain(query, options, {
+      scoped: () => this.#scoped(),
+      run: (asked, work) => this.#run(work, { query: asked, signal: options.signal }),
+      search: (text, store) => this.#search(text, options, store),
+    });
+  }
+
+  async #search(query: string | readonly number[], options: SearchOptions, open?: ScopedStore): Promise<SearchHit[]> {
+    const inSteps = searchInSteps(this, query, options, (candidates) => this.#search(query, candidates, open));
     if (inSteps !== undefined) return inSteps;
     const request = this.#searchRequest(options);
     const words = checkWords(query, options, this.#options);
@@ -261,7 +303,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
         .map(toSearchHit)
         .map((hit) => (words === undefined ? hit : { ...hit, fallback: "similarity" as const }));
     };
-    return this.#run(find, { query, signal });
+    return open === undefined ? this.#run(find, { query, signal }) : find(open);
   }
 
   override async similaritySearch(
@@ -371,7 +413,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** Builds an HNSW index without blocking reads or writes. @throws IndexBuildError when it fails. */
   override async createHnswIndex(config: HnswConfig = {}): Promise<void> {
-    await createHnswIndex(await this.#open(), config);
+    await this.indexes.create(config);
   }
 
   /** The uuid of the store's collection, made when it is not there. */

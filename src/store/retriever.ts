@@ -6,6 +6,7 @@ import {
   type VectorStoreRetrieverInput,
   type VectorStoreRetrieverMMRSearchKwargs,
 } from "@langchain/core/vectorstores";
+import type { RunnableConfig } from "@langchain/core/runnables";
 import type { CallbackManagerForRetrieverRun } from "@langchain/core/callbacks/manager";
 import { ConfigurationError } from "../errors.js";
 import { parseFilter, type Filter } from "./filter/index.js";
@@ -61,6 +62,8 @@ export class PostgresRetriever<V extends PostgresVectorStore = PostgresVectorSto
   readonly steps: Pick<SearchOptions, "postProcess" | "fetchK">;
   readonly scoreThreshold: number | undefined;
   readonly includeScores: boolean;
+  /** That of the call, on the retriever that {@link invoke} makes for it. */
+  declare readonly signal?: AbortSignal;
 
   constructor(fields: PostgresRetrieverOptions & { vectorStore: V }) {
     const { searchType, searchKwargs, scoreThreshold: threshold, fusion, weights, language, ...others } = fields;
@@ -92,6 +95,15 @@ export class PostgresRetriever<V extends PostgresVectorStore = PostgresVectorSto
     this.includeScores = fields.includeScores ?? false;
   }
 
+  /** Retrieves; the config's `signal` cancels the search in the database. */
+  override async invoke(input: string, options?: Partial<RunnableConfig>): Promise<Document[]> {
+    if (options?.signal === undefined) return super.invoke(input, options);
+    options.signal.throwIfAborted();
+    // LangChain hands the signal to nobody, so this call gets a retriever that knows it.
+    const bound = Object.create(this, { signal: { value: options.signal } }) as this;
+    return super.invoke.call(bound, input, options) as Promise<Document[]>;
+  }
+
   override async _getRelevantDocuments(
     query: string,
     runManager?: CallbackManagerForRetrieverRun,
@@ -99,7 +111,14 @@ export class PostgresRetriever<V extends PostgresVectorStore = PostgresVectorSto
     if (this.searchType === "mmr") return super._getRelevantDocuments(query, runManager);
     const filter = this.filter as Filter | undefined;
     const callbacks = runManager?.getChild();
-    const hits = await this.vectorStore.search(query, { ...this.words, ...this.steps, k: this.k, filter, callbacks });
+    const hits = await this.vectorStore.search(query, {
+      ...this.words,
+      ...this.steps,
+      k: this.k,
+      filter,
+      callbacks,
+      ...(this.signal && { signal: this.signal }),
+    });
     const threshold = this.scoreThreshold;
     return hits
       .filter((hit) => threshold === undefined || hit.score >= threshold)

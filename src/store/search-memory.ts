@@ -6,7 +6,9 @@ const MANY_ROWS = 100;
 
 /** A valid vector index that searches of the store can use. */
 export interface VectorIndex {
+  readonly schema: string;
   readonly name: string;
+  readonly method: "hnsw" | "ivfflat";
   /** Oid of the table or partition that it is on. */
   readonly relation: number;
   /** Estimated from its size, which unlike statistics is never out of date. */
@@ -15,6 +17,9 @@ export interface VectorIndex {
   readonly predicate: string | null;
   /** Candidates with which it was measured to reach its recall; see `index-note.ts`. */
   readonly efSearch: number | undefined;
+  /** Lists of an IVFFlat index, and how many of them were measured to be enough. */
+  readonly lists: number | undefined;
+  readonly probes: number | undefined;
 }
 
 /** How a collection compares vectors; without a metric, as its table does. */

@@ -30,6 +30,10 @@ export type SearchStrategy =
       readonly enough: number;
       /** Whether the scan goes on until it has met `fetch` rows that match. */
       readonly iterative: boolean;
+      /** Of a scan that goes on. @defaultValue `"relaxed_order"` */
+      readonly order?: "relaxed_order" | "strict_order";
+      /** Lists of an IVFFlat index that are looked at. */
+      readonly probes?: number | undefined;
     };
 
 export const MAX_EF_SEARCH = 1_000;
@@ -90,24 +94,21 @@ export function chooseStrategy(facts: SearchFacts): SearchStrategy {
 }
 
 /** How to make Postgres do what was chosen; its own estimate knows neither TOAST nor how far a scan has to go. */
-export function strategySettings(
-  strategy: SearchStrategy,
-  options: { readonly probes: number | undefined; readonly iterative: boolean },
-): Settings {
+export function strategySettings(strategy: SearchStrategy, options: { readonly iterative: boolean }): Settings {
   if (strategy.kind === "exact") {
     // Bitmap and sequential scans stay possible; a vector index can serve neither.
     return { enable_indexscan: "off" };
   }
-  const { efSearch, visits, enough, fetch } = strategy;
+  const { efSearch, probes, visits, enough, fetch } = strategy;
   const iterative = options.iterative && strategy.iterative;
   return {
     // Before version 18 a discouraged sort counts as a huge cost, which would start the JIT compiler.
     enable_sort: "off",
     jit: "off",
     "hnsw.ef_search": String(efSearch),
-    ...(options.probes !== undefined && { "ivfflat.probes": String(options.probes) }),
+    ...(probes !== undefined && { "ivfflat.probes": String(probes) }),
     ...(iterative && {
-      "hnsw.iterative_scan": "relaxed_order",
+      "hnsw.iterative_scan": strategy.order ?? "relaxed_order",
       "ivfflat.iterative_scan": "relaxed_order",
     }),
     ...(iterative &&

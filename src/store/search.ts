@@ -8,7 +8,7 @@ import { compileFilter, regexFilterError, type FilterNode } from "./filter/index
 import { distanceOperator, hammingOperator, signsOf, similarityOf } from "./metric.js";
 import { adviseIndex } from "./index-advice.js";
 import { asEmbedding, scope, type ScopedStore } from "./open.js";
-import { planSearch } from "./plan-search.js";
+import { findIndexOf, planSearch } from "./plan-search.js";
 import { strategySettings, type SearchStrategy } from "./search-strategy.js";
 import { checkVector } from "./vectors.js";
 
@@ -57,6 +57,8 @@ export interface VectorStatement<T> {
   readonly statement: (nearest: Sql, counted: boolean) => Statement;
   /** The result, and `met`: that of the rows, else how many came by vector. */
   readonly read: (rows: Record<string, unknown>[]) => { readonly result: T; readonly met: number };
+  /** Whether making the plan takes long enough to keep one where any values have the same. */
+  readonly long?: boolean;
 }
 
 /** Runs a statement around the rows nearest to a vector as {@link denseSearch} does. */
@@ -102,26 +104,33 @@ async function runVectorStatement<T>(
   store: ScopedStore,
   search: DenseSearch,
   strategy: SearchStrategy,
-  { statement, read }: VectorStatement<T>,
+  { statement, read, long = false }: VectorStatement<T>,
   started: number,
 ): Promise<{ readonly result: T; readonly met: number }> {
-  const scan = { probes: search.probes, iterative: hasIterativeScan(store.server.vector.version) };
+  const scan = { iterative: hasIterativeScan(store.server.vector.version) };
   const elapsed = Math.floor(performance.now() - started);
   const timeoutMs = search.timeoutMs === undefined ? undefined : Math.max(1, search.timeoutMs - elapsed);
   const settings = { ...store.settings, ...strategySettings(strategy, scan) };
   const counted = isCounted(search, strategy);
+  const generic = long && (await isSamePlan(store, search, strategy));
   const { rows } = await store.database
     .execute(statement(searchSql(store, search, strategy), counted), {
       settings,
       signal: search.signal,
       timeoutMs,
-      prepare: true,
+      prepare: generic ? "generic" : true,
       replica: search.replica,
     })
     .catch((error: unknown) => {
       throw regexFilterError(error, search.filter) ?? error;
     });
   return read(rows);
+}
+
+/** Whether the plan is the same for all tenants, vectors and numbers of rows: the one index of all of them serves it. */
+async function isSamePlan(store: ScopedStore, search: DenseSearch, strategy: SearchStrategy): Promise<boolean> {
+  if (strategy.kind === "exact" || store.partitioned || search.filter !== undefined) return false;
+  return (await findIndexOf(store))?.predicate === null;
 }
 
 /** Whether the rows have to say how many the scan met, since more of them had to be met than are returned. */

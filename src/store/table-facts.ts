@@ -1,24 +1,27 @@
 import sql, { join, type Sql } from "sql-template-tag";
-import { quoteLiteral, quoteQualified } from "../db/identifiers.js";
+import { printedLiteral, quoteQualified } from "../db/identifiers.js";
+import { indexedBytes } from "./build-memory.js";
 import { compileFilter, type FilterNode } from "./filter/index.js";
 import { parseIndexNote } from "./index-note.js";
 import { operatorClassName } from "./metric.js";
 import { scope, type OpenStore, type ScopedStore } from "./open.js";
 import type { TenantFacts, VectorIndex } from "./search-memory.js";
 
-/** Reads the catalogue; takes no lock that could hold anyone up. */
-export async function findVectorIndexes(store: OpenStore): Promise<VectorIndex[]> {
+/** Reads the catalogue, of a replica too unless it says otherwise; takes no lock that could hold anyone up. */
+export async function findVectorIndexes(store: OpenStore, from: "any" | "primary" = "any"): Promise<VectorIndex[]> {
   const { options, model } = store;
   const table = quoteQualified(store.schema, options.layout.table);
-  const { rows } = await store.database.execute(
-    {
-      name: "find-vector-indexes",
-      sql: sql`
-      select i.indrelid::int8::float8 as relation, c.relname::text as name, pg_get_expr(i.indpred, i.indrelid) as predicate,
+  const statement = {
+    name: "find-vector-indexes",
+    sql: sql`
+      select i.indrelid::int8::float8 as relation, n.nspname::text as schema, c.relname::text as name,
+        a.amname::text as method, pg_get_expr(i.indpred, i.indrelid) as predicate,
+        (select substr(option, 7)::int4 from unnest(c.reloptions) as option where option like 'lists=%') as lists,
         pg_relation_size(i.indexrelid)::float8 as bytes, current_setting('block_size')::float8 as page,
         obj_description(i.indexrelid, 'pg_class') as note
       from pg_index i
       join pg_class c on c.oid = i.indexrelid and c.relkind = 'i'
+      join pg_namespace n on n.oid = c.relnamespace
       join pg_am a on a.oid = c.relam and a.amname in ('hnsw', 'ivfflat')
       join pg_attribute v on v.attrelid = i.indrelid and v.attname = ${model.column}::text
         and case when ${model.quantization === "binary"}::bool
@@ -31,21 +34,27 @@ export async function findVectorIndexes(store: OpenStore): Promise<VectorIndex[]
       where i.indisvalid
         and (i.indrelid = to_regclass(${table}::text)
           or i.indrelid in (select relid from pg_partition_tree(to_regclass(${table}::text))))`,
-    },
-    { replica: "any" },
-  );
-  return (rows as unknown as IndexRow[]).map(({ relation, name, predicate, bytes, page, note }) => ({
-    relation,
-    name,
-    predicate,
-    efSearch: parseIndexNote(note)?.efSearch,
-    entries: Math.ceil((bytes / page) * entriesPerPage(page, model)),
-  }));
+  };
+  const { rows } = await store.database.execute(statement, from === "any" ? { replica: "any" } : {});
+  return (rows as unknown as IndexRow[]).map(({ bytes, page, note, lists, ...index }) => {
+    const setting = parseIndexNote(note)?.setting;
+    return {
+      ...index,
+      efSearch: setting?.efSearch,
+      // Without the option an IVFFlat index has pgvector's default.
+      lists: index.method === "ivfflat" ? (lists ?? 100) : undefined,
+      probes: setting?.probes,
+      entries: Math.ceil((bytes / page) * entriesPerPage(page, model)),
+    };
+  });
 }
 
 interface IndexRow {
   relation: number;
+  schema: string;
   name: string;
+  method: "hnsw" | "ivfflat";
+  lists: number | null;
   predicate: string | null;
   bytes: number;
   page: number;
@@ -54,9 +63,7 @@ interface IndexRow {
 
 /** An HNSW entry is its vector and, at `m` 16, about 300 bytes of neighbours and headers; a page holds whole ones. */
 function entriesPerPage(page: number, model: OpenStore["model"]): number {
-  const { dimensions, storageType, quantization } = model;
-  const bytes = quantization === "binary" ? dimensions / 8 : dimensions * (storageType === "vector" ? 4 : 2);
-  return Math.max(1, Math.floor(page / (bytes + 300)));
+  return Math.max(1, Math.floor(page / (indexedBytes(model) + 300)));
 }
 
 /** Counting stops here, at a cost of some 10 ms; the planner's estimate is good enough for more. */
@@ -110,9 +117,15 @@ async function first(store: ScopedStore, name: string, statement: Sql): Promise<
 /** Whether a partial index with this predicate holds all rows of the tenant and the collection. */
 export function coversTenant(predicate: string | null, tenant: string, collection: string): boolean {
   if (predicate === null) return true;
-  const tenantIs = `(tenant_id = ${quoteLiteral(tenant)}::text)`;
-  const collectionIs = `(collection = ${quoteLiteral(collection)}::text)`;
+  const tenantIs = `(tenant_id = ${printedLiteral(tenant)}::text)`;
+  const collectionIs = `(collection = ${printedLiteral(collection)}::text)`;
   return [tenantIs, collectionIs, `(${tenantIs} AND ${collectionIs})`, `(${collectionIs} AND ${tenantIs})`].includes(
     predicate,
   );
+}
+
+/** The tenant whose rows a partial index with this predicate is for; `undefined` when it names none. */
+export function tenantOfPredicate(predicate: string | null): string | undefined {
+  const [, literal] = /\(tenant_id = '((?:[^']|'')*)'::text\)/.exec(predicate ?? "") ?? [];
+  return literal?.replaceAll("''", "'");
 }

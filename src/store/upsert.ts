@@ -64,11 +64,10 @@ export function registerTenant(store: ScopedStore): Sql {
 }
 
 /** What the metadata of a row that is there becomes. */
-function metadataOnConflict(store: ScopedStore): Sql {
-  const { metadata } = store.columns;
-  if (store.options.metadataOnUpsert === "replace") return sql`excluded.${metadata}`;
-  return sql`(${store.table}.${metadata} || excluded.${metadata}) - array(
-          select key from jsonb_each(excluded.${metadata}) where value = 'null'
+export function mergedMetadata(store: ScopedStore, before: Sql, given: Sql): Sql {
+  if (store.options.metadataOnUpsert === "replace") return given;
+  return sql`(${before} || ${given}) - array(
+          select key from jsonb_each(${given}) where value = 'null'
         )`;
 }
 
@@ -94,7 +93,7 @@ export function upsertSql(store: ScopedStore, registered: Sql, rows: Sql, vector
     ${rows}
     on conflict (tenant_id, collection, ${id}) do update set
       ${content} = excluded.${content},
-      ${metadata} = ${metadataOnConflict(store)},
+      ${metadata} = ${mergedMetadata(store, sql`${store.table}.${metadata}`, sql`excluded.${metadata}`)},
       content_hash = excluded.content_hash,
       ${join(assigned)}`;
 }

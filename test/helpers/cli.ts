@@ -16,6 +16,8 @@ export interface CliRun {
 export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
+  /** Lines of stdin. */
+  readonly input?: readonly string[];
   /** Called with each line of stderr, as it comes. */
   readonly onErr?: (line: string) => void;
   /** Called with each result, as it comes. */
@@ -54,6 +56,11 @@ export class CliFolder {
         err.push(text);
         options.onErr?.(text);
       },
+      ...(options.input && {
+        lines: async function* () {
+          yield* options.input!;
+        },
+      }),
       signal: options.signal ?? new AbortController().signal,
     });
     const printed = out + err.join("\n");

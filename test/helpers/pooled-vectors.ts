@@ -22,6 +22,24 @@ export function readPooledVectors(folder: string): PooledVectors {
   };
 }
 
+/** Queries with the similarity of their `k`th nearest document, at most 20; all vectors are of unit length. */
+export function readPooledTruth(folder: string, k: number): { vector: Float32Array; limit: number }[] {
+  const documents = readVectors(join(folder, "docs.f32"));
+  const { buffer, byteOffset, byteLength } = readFileSync(join(folder, "gt20.i32"));
+  const nearest = new Int32Array(buffer, byteOffset, byteLength / Int32Array.BYTES_PER_ELEMENT);
+  return readVectors(join(folder, "queries.f32")).flatMap((vector, row) => {
+    if (vector.every((value) => value === 0)) return [];
+    const limit = dot(vector, documents[nearest[20 * row + k - 1]!]!);
+    return [{ vector, limit }];
+  });
+}
+
+function dot(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < DIMENSIONS; i += 1) sum += a[i]! * b[i]!;
+  return sum;
+}
+
 function readVectors(file: string): Float32Array[] {
   const { buffer, byteOffset, byteLength } = readFileSync(file);
   const all = new Float32Array(buffer, byteOffset, byteLength / Float32Array.BYTES_PER_ELEMENT);
@@ -32,10 +50,6 @@ function readVectors(file: string): Float32Array[] {
 
 /** Similarity of the `k`th nearest among `vectors`, all of unit length. */
 export function kthSimilarity(query: Float32Array, vectors: readonly Float32Array[], k: number): number {
-  const similarities = Float64Array.from(vectors, (vector) => {
-    let sum = 0;
-    for (let i = 0; i < DIMENSIONS; i += 1) sum += query[i]! * vector[i]!;
-    return sum;
-  });
+  const similarities = Float64Array.from(vectors, (vector) => dot(query, vector));
   return similarities.sort().at(-Math.min(k, similarities.length))!;
 }

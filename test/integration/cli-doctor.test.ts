@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { PostgresVectorStore } from "../../src/index.js";
-import type { Diagnosis } from "../../src/ops/doctor.js";
+import type { Diagnosis } from "../../src/ops/doctor/examine.js";
 import type { LeakReport } from "../../src/ops/leak-suite/run.js";
 import { CliFolder, type CliRun } from "../helpers/cli.js";
 import { describeServer, openServerDatabase, type ServerTestDatabase } from "../helpers/database.js";
@@ -27,28 +27,62 @@ describeServer("the verb doctor", () => {
   const run = (url: string, ...args: string[]): Promise<CliRun> =>
     folder.run(["doctor", ...args], { env: { DATABASE_URL: url } });
 
-  test("is content with a store as the application sees it", async () => {
-    const { code, out, err } = await run(database.appUrl, "--table", "secured");
-    expect(code).toBe(0);
+  /** What a run says about the store; the test server itself is set up for speed and not for data. */
+  async function storeFindings(url: string, table: string): Promise<string[]> {
+    const { code, out } = await run(url, "--table", table, "--json");
+    const { findings } = JSON.parse(out) as Diagnosis;
+    expect(code).toBe(findings.some(({ severity }) => severity === "error") ? 1 : 0);
+    return findings.filter(({ page }) => !/(server|settings|activity)\.md/.test(page)).map(({ id }) => id);
+  }
+
+  test("is content with a store as the application sees it, and says what that does not show", async () => {
+    const { out, err } = await run(database.appUrl, "--table", "secured");
     expect(err[0]).toMatch(/^database: postgres:.* tenant: all · embedder: none needed$/);
     expect(out).toMatch(/^ok {7}PostgreSQL \d+\.\d+\nok {7}pgvector \d/);
     expect(out).toContain("is bound by row-level security");
-    expect(out).toContain('the schema of "secured" is current');
-    expect(out).toContain("tenancy is on; the linter found 0 errors and 0 warnings");
+    expect(out).toContain("ok       tenancy is on");
+    expect(out).toMatch(/^unseen {3}transactions and statements of other roles.*\n {9}grant pg_monitor to /m);
+    expect(await storeFindings(database.appUrl, "secured")).toEqual([]);
+    expect(await storeFindings(database.ownerUrl, "secured")).toEqual([]);
   });
 
   test("says that a superuser's calls switch to the app role, which is no error", async () => {
-    const { code, out } = await run(database.url, "--table", "secured");
-    expect(code).toBe(0);
-    expect(out).toMatch(/^warning {2}role .* switch to "langchain_pgvector_app" for each transaction$/m);
-    expect(out).toContain("[connection-bypasses]");
+    const { out } = await run(database.url, "--table", "secured");
+    expect(out).toMatch(
+      /^warning {2}The connection's role .* switch to "langchain_pgvector_app" for each transaction/m,
+    );
+    expect(await storeFindings(database.url, "secured")).toEqual(["connection-bypasses"]);
   });
 
   test("does not lint without tenancy", async () => {
-    const { code, out } = await run(database.appUrl, "--table", "plain");
-    expect(code).toBe(0);
+    const { out } = await run(database.appUrl, "--table", "plain");
     expect(out).toContain("tenancy is off");
+    expect(await storeFindings(database.appUrl, "plain")).toEqual([]);
     expect((await run(database.appUrl, "--table", "plain", "--tenancy")).code).toBe(1);
+  });
+
+  test("plans what it fixes, fixes it, and counts warnings when it is told to", async () => {
+    const owner = database.newPool({ connectionString: database.ownerUrl });
+    await owner.query("alter table secured set (autovacuum_enabled = off)");
+    const strict = await run(database.ownerUrl, "--table", "secured", "--strict");
+    expect(strict.code).toBe(1);
+    expect(strict.err.at(-1)).toMatch(/1 warning\.$/);
+    const planned = await run(database.ownerUrl, "--table", "secured", "--fix", "--plan");
+    expect(planned).toMatchObject({ code: 0 });
+    expect(planned.out).toMatch(
+      /^planned {2}autovacuum-disabled: public\.secured\n {9}alter table public\.secured reset/,
+    );
+    expect(await storeFindings(database.ownerUrl, "secured")).toEqual(["autovacuum-disabled"]);
+    const refused = await run(database.appUrl, "--table", "secured", "--fix");
+    expect(refused.code).toBe(1);
+    expect(refused.out).toMatch(/^failed {3}autovacuum-disabled: public\.secured: .*owner/);
+    const fixed = await run(database.ownerUrl, "--table", "secured", "--fix");
+    expect(fixed).toMatchObject({ code: 0 });
+    expect(fixed.out).toMatch(/^fixed {4}autovacuum-disabled/);
+    expect(fixed.err).toContain("fixing autovacuum-disabled: public.secured");
+    expect(await storeFindings(database.ownerUrl, "secured")).toEqual([]);
+    expect((await run(database.ownerUrl, "--table", "secured", "--fix")).out.trim()).toBe("There is nothing to fix.");
+    expect((await run(database.ownerUrl, "--plan")).code).toBe(2);
   });
 
   test("ends with 1 for errors, and prints the cure", async () => {
@@ -61,7 +95,7 @@ describeServer("the verb doctor", () => {
       expect(err.at(-1)).toBe("error: The doctor found 1 error.");
       const json = await run(database.appUrl, "--table", "secured", "--json");
       expect(json.code).toBe(1);
-      expect((JSON.parse(json.out) as Diagnosis).findings.map(({ code: found }) => found)).toEqual(["extra-policy"]);
+      expect((JSON.parse(json.out) as Diagnosis).findings.map(({ id }) => id)).toContain("extra-policy");
     } finally {
       await owner.query("drop policy anyone on secured");
     }
@@ -70,7 +104,7 @@ describeServer("the verb doctor", () => {
   test("reports a table that is not there", async () => {
     const { code, out } = await run(database.appUrl, "--table", "lost");
     expect(code).toBe(1);
-    expect(out).toContain('error    there is no table "lost"');
+    expect(out).toContain('error    There is no table "lost"');
     expect(out).toContain("npx langchain-pgvector init");
   });
 

@@ -78,7 +78,8 @@ describeServer("the command line on a server", () => {
     expect(err[0]).toMatch(
       /^database: postgres:\/\/\w+:\*\*\*@[\w.]+:\d+\/\w+ · tenant: default · embedder: offline \(matches words, not meaning\)$/,
     );
-    expect(err.slice(1)).toEqual([
+    // How often a run reports how far it has come follows the clock.
+    expect(err.slice(1).filter((line) => !/^\d+ of \d+ sources/.test(line))).toEqual([
       "docs/guide.md: 1 chunk",
       "docs/notes.txt: 1 chunk",
       "docs/page.html: 1 chunk",
@@ -177,8 +178,8 @@ describeServer("the command line on a server", () => {
 
   test("a path that does not exist fails before a table is made", async () => {
     const { code, err } = await run("ingest", "docs", "nowhere");
-    expect([code, err.length]).toEqual([1, 1]);
-    expect(err[0]).toContain(`"nowhere" does not exist`);
+    expect(code).toBe(1);
+    expect(err.at(-1)).toContain(`"nowhere" does not exist`);
     expect((await pool.query("select to_regclass($1) as found", [table])).rows).toEqual([{ found: null }]);
   });
 

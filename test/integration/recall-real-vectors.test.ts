@@ -1,9 +1,10 @@
 import type pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PostgresVectorStore } from "../../src/index.js";
+import { reaches } from "../../src/ops/tune/recommend.js";
 import { describeServer, openServerDatabase, testSchema } from "../helpers/database.js";
 import type { ServerTestDatabase } from "../helpers/open-database.js";
-import { kthSimilarity, readPooledVectors, type PooledVectors } from "../helpers/pooled-vectors.js";
+import { kthSimilarity, readPooledTruth, readPooledVectors, type PooledVectors } from "../helpers/pooled-vectors.js";
 import { sharedData, sharedDataTitle } from "../helpers/shared-data.js";
 import { HashedEmbeddings, seededRandom } from "../helpers/vectors.js";
 
@@ -80,4 +81,29 @@ describeData(sharedDataTitle("recall on real vectors, at the default settings", 
     }
     expect(low).toEqual({});
   }, 60_000);
+
+  test("tune reaches its target for other questions, with the fastest setting that does", async () => {
+    const truth = readPooledTruth(folder!, K).toSorted(() => random() - 0.5);
+    const target = 0.97;
+    const queries = truth.slice(0, 240).map(({ vector }) => Array.from(vector));
+    const report = await store.indexes.tune({ queries, maxQueries: 240, targetRecall: target });
+    expect(report).toMatchObject({ reached: true, applied: true, questions: "given", queries: 160, heldBack: 80 });
+    const { recommended, points } = report;
+    for (const point of points) {
+      if (point.p50Ms < recommended.p50Ms) expect(reaches(point, target) && point.recall).toBe(false);
+    }
+    // A store that is opened now finds what was stored.
+    const other = await PostgresVectorStore.fromExistingIndex(new HashedEmbeddings(set.dimensions), {
+      pool,
+      tableName: "pooled",
+      ...testSchema(),
+    });
+    let found = 0;
+    const heldBack = truth.slice(240, 640);
+    for (const { vector, limit } of heldBack) {
+      const hits = await other.search(Array.from(vector), { k: K });
+      found += hits.filter(({ distance }) => 1 - distance! >= limit - 1e-6).length;
+    }
+    expect(found / (K * heldBack.length)).toBeGreaterThanOrEqual(target - 0.005);
+  }, 120_000);
 });

@@ -344,6 +344,15 @@ describeServer("the schema of a store", () => {
       langchain_chunks_loads: CHECK ((tenant_id <> ''::text))
       langchain_chunks_loads: PRIMARY KEY (tenant_id, collection, name)
       langchain_chunks_loads: CREATE UNIQUE INDEX langchain_chunks_loads_pkey ON public.langchain_chunks_loads USING btree (tenant_id, collection, name)
+      langchain_chunks_messages: tenant_id text not null
+      langchain_chunks_messages: session text not null
+      langchain_chunks_messages: number bigint not null
+      langchain_chunks_messages: message jsonb not null
+      langchain_chunks_messages: created_at timestamp with time zone not null default now()
+      langchain_chunks_messages: CHECK ((number > 0))
+      langchain_chunks_messages: CHECK ((tenant_id <> ''::text))
+      langchain_chunks_messages: PRIMARY KEY (tenant_id, session, number)
+      langchain_chunks_messages: CREATE UNIQUE INDEX langchain_chunks_messages_pkey ON public.langchain_chunks_messages USING btree (tenant_id, session, number)
       langchain_chunks_set_aside: tenant_id text not null
       langchain_chunks_set_aside: version integer not null
       langchain_chunks_set_aside: collection text not null
@@ -354,6 +363,27 @@ describeServer("the schema of a store", () => {
       langchain_chunks_set_aside: CHECK ((tenant_id <> ''::text))
       langchain_chunks_set_aside: PRIMARY KEY (tenant_id, version, collection, id)
       langchain_chunks_set_aside: CREATE UNIQUE INDEX langchain_chunks_set_aside_pkey ON public.langchain_chunks_set_aside USING btree (tenant_id, version, collection, id)
+      langchain_chunks_sources: tenant_id text not null
+      langchain_chunks_sources: collection text not null
+      langchain_chunks_sources: source text not null
+      langchain_chunks_sources: version bigint not null
+      langchain_chunks_sources: content_hash bytea
+      langchain_chunks_sources: settings text not null
+      langchain_chunks_sources: chunk_ids text[] not null
+      langchain_chunks_sources: updated_at timestamp with time zone not null default now()
+      langchain_chunks_sources: CHECK ((source <> ''::text))
+      langchain_chunks_sources: CHECK ((tenant_id <> ''::text))
+      langchain_chunks_sources: PRIMARY KEY (tenant_id, collection, source)
+      langchain_chunks_sources: CREATE UNIQUE INDEX langchain_chunks_sources_pkey ON public.langchain_chunks_sources USING btree (tenant_id, collection, source)
+      langchain_chunks_sources: CREATE INDEX langchain_chunks_sources_tenant_id_collection_content_hash_idx ON public.langchain_chunks_sources USING btree (tenant_id, collection, content_hash)
+      langchain_chunks_vector_cache: tenant_id text not null
+      langchain_chunks_vector_cache: model_version integer not null
+      langchain_chunks_vector_cache: text_hash bytea not null
+      langchain_chunks_vector_cache: embedding bytea not null
+      langchain_chunks_vector_cache: created_at timestamp with time zone not null default now()
+      langchain_chunks_vector_cache: CHECK ((tenant_id <> ''::text))
+      langchain_chunks_vector_cache: PRIMARY KEY (tenant_id, model_version, text_hash)
+      langchain_chunks_vector_cache: CREATE UNIQUE INDEX langchain_chunks_vector_cache_pkey ON public.langchain_chunks_vector_cache USING btree (tenant_id, model_version, text_hash)
       langchain_pgvector_epochs: store text not null
       langchain_pgvector_epochs: epoch bigint not null
       langchain_pgvector_epochs: overrides boolean not null default false
@@ -363,6 +393,7 @@ describeServer("the schema of a store", () => {
       langchain_pgvector_maintenance: kind text not null
       langchain_pgvector_maintenance: name text not null
       langchain_pgvector_maintenance: definition text not null
+      langchain_pgvector_maintenance: note text
       langchain_pgvector_maintenance: touched_at timestamp with time zone not null default now()
       langchain_pgvector_maintenance: CHECK ((kind = ANY (ARRAY['index'::text, 'autovacuum'::text])))
       langchain_pgvector_maintenance: PRIMARY KEY (store, kind, name)
@@ -403,6 +434,17 @@ describeServer("the schema of a store", () => {
       langchain_pgvector_processes: seen_at timestamp with time zone not null default now()
       langchain_pgvector_processes: PRIMARY KEY (store, process)
       langchain_pgvector_processes: CREATE UNIQUE INDEX langchain_pgvector_processes_pkey ON public.langchain_pgvector_processes USING btree (store, process)
+      langchain_pgvector_recall: store text not null
+      langchain_pgvector_recall: index_name text not null
+      langchain_pgvector_recall: measured_at timestamp with time zone not null default clock_timestamp()
+      langchain_pgvector_recall: setting text not null
+      langchain_pgvector_recall: k integer not null
+      langchain_pgvector_recall: queries integer not null
+      langchain_pgvector_recall: recall double precision not null
+      langchain_pgvector_recall: milliseconds double precision not null
+      langchain_pgvector_recall: entries bigint not null
+      langchain_pgvector_recall: PRIMARY KEY (store, index_name, measured_at)
+      langchain_pgvector_recall: CREATE UNIQUE INDEX langchain_pgvector_recall_pkey ON public.langchain_pgvector_recall USING btree (store, index_name, measured_at)
       langchain_pgvector_revisions: relation text not null
       langchain_pgvector_revisions: revision integer not null
       langchain_pgvector_revisions: breaking boolean not null

@@ -1,4 +1,5 @@
 import { inspect } from "node:util";
+import { HumanMessage } from "@langchain/core/messages";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import {
   DatabaseError,
@@ -27,6 +28,9 @@ const embeddings = new HashedEmbeddings();
 const document = (pageContent: string) => ({ id: "1", pageContent, metadata: { by: "a", tenant_id: "b" } });
 const vector = (): Promise<number[]> => embeddings.embedQuery(SECRET);
 const theirs = { by: "b" };
+/** Names and versions are no secret to this test; what they stand for is. */
+const SECRET_SOURCE = "b.md";
+let theirSource = { source: SECRET_SOURCE, version: "0" };
 const injected = { "by' or true or metadata->>'by": "b" };
 /** A method of the base class that TypeScript calls private. */
 const hidden = (store: Store, name: string, ...args: unknown[]): Promise<unknown> =>
@@ -65,6 +69,16 @@ const CASES: Record<string, Case> = {
         store.lexical.state(),
       ),
   },
+  explain: {
+    attack: (store) =>
+      each(
+        store.explain(SECRET, { k: 100 }),
+        store.explain(SECRET, { k: 100, searchType: "hybrid", filter: theirs }),
+        store.explain({ sql: `select * from ${store.computedTableName} where tenant_id = 'b' or true` }),
+        store.explain({ sql: `delete from ${store.computedTableName}` }),
+        store.explain({ sql: `with x as (delete from ${store.computedTableName} returning 1) select * from x` }),
+      ),
+  },
   similaritySearch: {
     attack: (store) => each(store.similaritySearch(SECRET, 9), store.similaritySearch(SECRET, 9, theirs)),
   },
@@ -85,6 +99,17 @@ const CASES: Record<string, Case> = {
         store.get({ whereDocument: { $contains: "secret" } }),
       ),
   },
+  chatHistory: {
+    attack: async (store) => {
+      const history = store.chatHistory("talk");
+      return each(
+        history.getMessages(),
+        history.addMessages([new HumanMessage("from a")]),
+        store.chatHistory("talk' or session <> '").getMessages(),
+        history.clear(),
+      );
+    },
+  },
   getByIds: { attack: (store) => store.getByIds(["1", "2"]) },
   getNeighbours: {
     attack: (store) =>
@@ -100,6 +125,30 @@ const CASES: Record<string, Case> = {
   expire: {
     attack: (store) => each(store.expire({ before: new Date(Date.now() + 1e6) }), store.expire({ filter: theirs })),
   },
+  "sources.list": { attack: (store) => store.sources.list().next() },
+  "sources.find": { attack: (store) => store.sources.find([SECRET]) },
+  "sources.findByHash": { attack: (store) => store.sources.findByHash(["00ff"]) },
+  "sources.commit": {
+    attack: async (store) =>
+      store.sources.commit({
+        sources: [{ source: SECRET_SOURCE, expected: undefined, hash: "00ff", settings: "a", chunkIds: ["1"] }],
+        added: [{ document: document("from a"), vector: await vector() }],
+        kept: [document("from a")],
+        gone: ["1", "2"],
+      }),
+  },
+  "sources.append": {
+    attack: async (store) =>
+      store.sources.append(theirSource, [{ document: document("from a"), vector: await vector() }]),
+  },
+  "sources.remove": { attack: (store) => store.sources.remove(theirSource) },
+  "sources.cachedVectors": {
+    attack: async (store) => expect(await store.sources.cachedVectors([SECRET])).toEqual(new Map()),
+  },
+  "sources.cacheVectors": {
+    attack: (store) => store.sources.cacheVectors(new Map([["of a", [1, 2, 3]]])),
+  },
+  "sources.clearVectorCache": { attack: (store) => store.sources.clearVectorCache() },
   searchMetric: { attack: (store) => hidden(store, "searchMetric") },
   getOrCreateCollection: { attack: (store) => store.getOrCreateCollection() },
   "pool.query": {
@@ -130,7 +179,19 @@ const CASES: Record<string, Case> = {
   // Another tenant is what it is for; whom a view is made for is the application's to decide.
   forTenant: { tenantless: true, attack: async (store) => store.forTenant("c").get() },
   // Work on the schema, which has no rows.
-  createHnswIndex: { tenantless: true, attack: (store) => store.createHnswIndex() },
+  createHnswIndex: {
+    tenantless: true,
+    attack: (store) =>
+      each(
+        store.createHnswIndex(),
+        store.indexes.list(),
+        store.indexes.advice(),
+        store.indexes.planRebuild(),
+        store.indexes.tune({ tenantId: "b" }),
+        store.indexes.probe({ tenantId: "b" }),
+        store.indexes.history(),
+      ),
+  },
   ensureTableInDatabase: { tenantless: true, attack: (store) => store.ensureTableInDatabase() },
   ensureCollectionTableInDatabase: { tenantless: true, attack: (store) => store.ensureCollectionTableInDatabase() },
   _initializeClient: { tenantless: true, attack: (store) => hidden(store, "_initializeClient") },
@@ -178,7 +239,8 @@ async function rowsOfB({ computedTableName }: Store): Promise<unknown> {
   const client = await database.pool.connect();
   try {
     const index = ["", "_documents", "_segments"].map((part) => computedTableName.replace(/"$/, `_lexical${part}"`));
-    const tables = [computedTableName, store.computedCollectionTableName, ...index];
+    const own = ["_sources", "_vector_cache", "_messages"].map((part) => computedTableName.replace(/"$/, `${part}"`));
+    const tables = [computedTableName, store.computedCollectionTableName, ...index, ...own];
     return await Promise.all(
       tables.map(async (table) => {
         const text = `select *, xmin::text, ctid::text from ${table} where tenant_id = 'b' order by ctid`;
@@ -190,8 +252,21 @@ async function rowsOfB({ computedTableName }: Store): Promise<unknown> {
   }
 }
 
+/** A source of `b`, and a vector in its cache. */
+async function keepSource(b: Store): Promise<void> {
+  await b.sources.cacheVectors(new Map([[SECRET, await vector()]]));
+  const [before] = await b.sources.find([SECRET_SOURCE]);
+  const chunkIds = ["1", "2"];
+  const change = { source: SECRET_SOURCE, expected: before?.version, hash: "00ff", settings: SECRET, chunkIds };
+  const versions = await b.sources.commit({ sources: [change], added: [], kept: [], gone: [] });
+  theirSource = { source: SECRET_SOURCE, version: versions!.get(SECRET_SOURCE)! };
+}
+
 it("has a case for every method", () => {
-  const methods = methodsOf(store).filter((name) => !WITHOUT_DATABASE.has(name));
+  const ofSources = Object.getOwnPropertyNames(Object.getPrototypeOf(store.sources)).map((name) => `sources.${name}`);
+  const methods = [...methodsOf(store), ...ofSources].filter(
+    (name) => !WITHOUT_DATABASE.has(name) && name !== "sources.constructor",
+  );
   expect(methods.filter((name) => !(name in CASES))).toEqual([]);
   expect(Object.keys(CASES).filter((name) => name !== "pool.query" && !methods.includes(name))).toEqual([]);
 });
@@ -202,6 +277,8 @@ it.each(Object.entries(CASES))("%s shows and changes nothing of another tenant",
     { id: "1", pageContent: SECRET, metadata: { by: "b" } },
     { id: "2", pageContent: SECRET, metadata: { by: "b" } },
   ]);
+  await keepSource(target.forTenant("b"));
+  await target.forTenant("b").chatHistory("talk").addUserMessage(SECRET);
   const before = await rowsOfB(target);
   expect(inspect(before, { depth: 9 })).toContain(SECRET);
   const result = await attack(target.forTenant("a"));

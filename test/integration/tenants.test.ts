@@ -1,3 +1,4 @@
+import { AIMessage, HumanMessage } from "@langchain/core/messages";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool as PgPool } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -232,6 +233,7 @@ describeServer("tenants of a store", () => {
         ...testSchema(),
       });
       await app.forTenant("a").addDocuments(notes(230));
+      await app.forTenant("a").chatHistory("talk").addUserMessage("hello");
       await other.forTenant("a").addDocuments(notes(30));
       await app.forTenant("b").addDocuments(notes(50));
       const kept = await fingerprint("b", table);
@@ -249,7 +251,7 @@ describeServer("tenants of a store", () => {
         pauseMs: 0,
         onProgress: ({ phase }) => phases.add(phase),
       });
-      expect(report).toEqual({ tenantId: "a", deleted: 262, notVacuumed: [], login: undefined });
+      expect(report).toEqual({ tenantId: "a", deleted: 263, notVacuumed: [], login: undefined });
       expect(phases).toContain("deleting");
       expect(phases).toContain("vacuuming");
       expect(await everywhere("a", table)).toEqual({
@@ -258,6 +260,9 @@ describeServer("tenants of a store", () => {
         [`${table}_backfill`]: 0,
         [`${table}_set_aside`]: 0,
         [`${table}_loads`]: 0,
+        [`${table}_sources`]: 0,
+        [`${table}_vector_cache`]: 0,
+        [`${table}_messages`]: 0,
         langchain_pgvector_tenants: 0,
       });
       expect(await fingerprint("b", table)).toEqual(kept);
@@ -419,6 +424,10 @@ describeServer("tenants of a store", () => {
         }),
       ]);
       await opened.app.forTenant("b").addDocuments(notes(20));
+      await opened.app
+        .forTenant("a")
+        .chatHistory("talk's")
+        .addMessages([new HumanMessage("hello \n ä 🐘"), new AIMessage('with \\ and "')]);
       const schema = testSchema().schemaName;
       const name = `${schema === undefined ? "" : `"${schema}".`}"${opened.table}"`;
       // What JavaScript cannot hold: microseconds, large numbers, and a row that waits for its vector.
@@ -437,7 +446,7 @@ describeServer("tenants of a store", () => {
       await owner.tenants.suspend("a");
       const lines: string[] = [];
       for await (const record of owner.tenants.export("a", { pageRows: 60 })) lines.push(toJsonLine(record));
-      expect(lines).toHaveLength(1 + 1 + 251 + 1);
+      expect(lines).toHaveLength(1 + 1 + 2 + 251 + 1);
       await owner.tenants.delete("a");
       expect(await fingerprint("a", table)).toEqual([]);
 
@@ -458,6 +467,8 @@ describeServer("tenants of a store", () => {
       const { owner } = await filled();
       const target = await open();
       await target.owner.tenants.import("copy", owner.tenants.export("a"));
+      const talk = await target.app.forTenant("copy").chatHistory("talk's").getMessages();
+      expect(talk.map(({ text }) => text)).toEqual(["hello \n ä 🐘", 'with \\ and "']);
       const hits = await target.app.forTenant("copy").search("note n00007", { k: 1 });
       expect(hits[0]!.document.id).toBe("n00007");
       expect(await target.app.forTenant("a").search("note")).toEqual([]);

@@ -6,7 +6,7 @@ import { FakeListChatModel, FakeStreamingChatModel } from "@langchain/core/utils
 import * as fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { formatCitation } from "../../src/chains/citation.js";
-import { MarkerFilter, withoutUnknownMarkers } from "../../src/chains/citation-markers.js";
+import { withoutUnknownMarkers } from "../../src/chains/citation-markers.js";
 import { createConversationalRagChain } from "../../src/chains/conversational-rag-chain.js";
 import { formatPassages } from "../../src/chains/prompt.js";
 import { createRagChain, type RagChainOptions, type RagChainOutput } from "../../src/chains/rag-chain.js";
@@ -67,7 +67,8 @@ describe("createRagChain without a model", () => {
     const result = await createRagChain({ store }).invoke({ input: "Who painted the Mona Lisa?" });
     expect(result.answer).toMatch(/^I don't know/);
     expect(result.citations).toEqual([]);
-    expect(Object.keys(result).toSorted()).toEqual(["answer", "citations", "context"]);
+    expect(result.abstained).toBe(true);
+    expect(Object.keys(result).toSorted()).toEqual(["abstained", "answer", "citations", "context", "unverified"]);
   });
 
   it("refuses an empty question before it searches", async () => {
@@ -83,10 +84,13 @@ describe("createRagChain with a model", () => {
     const chat_history = [new HumanMessage("Hello {there}"), new AIMessage("Hi")];
     await createRagChain({ store, k: 2, model }).invoke({ ...QUESTION, chat_history });
     const [system, ...rest] = model.seen[0]!.map(({ content }) => String(content));
-    expect(system).toContain('<passage number="1" source="guide.md, lines 10-13">');
-    expect(system).toContain('<passage number="2" source="paper.pdf, page 3">');
     expect(system).toContain("I don't know");
-    expect(rest).toEqual(["Hello {there}", "Hi", QUESTION.input]);
+    expect(system).not.toContain("pg_dump");
+    expect(rest.slice(0, 2)).toEqual(["Hello {there}", "Hi"]);
+    expect(rest[2]).toContain('<passage number="1" source="guide.md, lines 10-13">');
+    expect(rest[2]).toContain('<passage number="2" source="paper.pdf, page 3">');
+    expect(rest[2]).toMatch(/<\/passage>\n\nQuestion: How do I raise the recall of an HNSW index\?$/);
+    expect(rest).toHaveLength(3);
   });
 
   it("verifies the citations of the model", async () => {
@@ -113,7 +117,7 @@ describe("createRagChain with a model", () => {
     }).stream(QUESTION))
       chunks.push(chunk);
     expect(Object.keys(chunks[0]!)).toEqual(["context"]);
-    expect(Object.keys(chunks.at(-1)!)).toEqual(["citations"]);
+    expect(Object.keys(chunks.at(-1)!)).toEqual(["citations", "abstained", "unverified"]);
     const pieces = chunks.slice(1, -1).map(({ answer }) => answer);
     expect(pieces.length).toBeGreaterThan(5);
     const whole = await createRagChain({
@@ -173,7 +177,7 @@ describe("createConversationalRagChain", () => {
     const model = new RecordingModel({ responses: ["What does a restore of a pg_dump rebuild?", "Every index [1]."] });
     const chain = createConversationalRagChain({ store, k: 1, model });
     const { answer, context } = await chain.invoke({ input: "And then?", chat_history });
-    expect(model.seen.at(-1)!.at(-1)!.content).toBe("What does a restore of a pg_dump rebuild?");
+    expect(model.seen.at(-1)!.at(-1)!.content).toMatch(/Question: What does a restore of a pg_dump rebuild\?$/);
     expect(context.map(({ id }) => id)).toEqual(["dump"]);
     expect(answer).toBe("Every index [1].");
   });
@@ -193,7 +197,7 @@ describe("createConversationalRagChain", () => {
       found.push(...(chunk.context ?? []).map(({ id }) => id));
     }
     expect(found).toEqual(["dump"]);
-    expect(keys).toEqual(["context", "answer", "citations"]);
+    expect(keys).toEqual(["context", "answer", "citations", "abstained", "unverified"]);
   });
 
   it("refuses an empty question", async () => {
@@ -234,31 +238,6 @@ describe("citation markers", () => {
   it("takes out what is out of range", () => {
     expect(withoutUnknownMarkers("a [1], b [0]. c [1, 5; 2] d [99999999999999999999] [x] [1-2]", 2)).toBe(
       "a [1], b. c [1, 2] d [x] [1-2]",
-    );
-  });
-
-  it("filters a stream as it filters the whole", () => {
-    const piece = fc.constantFrom(
-      "a",
-      " ",
-      "[",
-      "]",
-      "1",
-      "7",
-      ",",
-      "[1]",
-      " [7]",
-      "\n",
-      "[1, 7]",
-      "[12345678901234567890",
-    );
-    fc.assert(
-      fc.property(fc.array(piece, { maxLength: 60 }), (pieces) => {
-        const filter = new MarkerFilter(3);
-        const streamed = pieces.map((text) => filter.push(text)).join("") + filter.flush();
-        expect(streamed).toBe(withoutUnknownMarkers(pieces.join(""), 3));
-      }),
-      { numRuns: 1_000 },
     );
   });
 });

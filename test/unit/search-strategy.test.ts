@@ -91,7 +91,7 @@ describe("an index scan with a filter", () => {
 });
 
 describe("settings", () => {
-  const options = { probes: undefined, iterative: true };
+  const options = { iterative: true };
 
   test("an exact search can use no vector index", () => {
     expect(strategySettings({ kind: "exact" }, options)).toEqual({ enable_indexscan: "off" });

@@ -17,6 +17,7 @@ import {
   addEmbeddingFlags,
   addFilterFlag,
   addJsonFlag,
+  addModeFlag,
   addTargetFlags,
   addTenancyFlags,
   atLeast,
@@ -28,6 +29,7 @@ import { resolveEmbeddings, type ModelFlags } from "../model-options.js";
 import { openCliStore } from "../open-store.js";
 import { withTarget, type Target, type TargetFlags, type TenancyFlags } from "../target.js";
 import { slowly } from "../tenants/administer.js";
+import { evalAnswers, type AnswerEvalFlags } from "./answers.js";
 import { inMemory } from "./in-memory.js";
 import { evalModes, MODE_NAMES, type ModeFlags } from "./modes.js";
 import { readReadyVectors } from "./ready-vectors.js";
@@ -88,8 +90,14 @@ export function addEval(program: Command, context: CliContext): void {
     .option("--query-vectors <file>", "ready vectors of the questions, float32 in the order of queries.jsonl")
     .option("--out <folder>", "write eval.json, eval.md and eval.html there")
     .option("--seed <number>", "of the random draws (default: 1)", atLeast(0))
-    .option("--resamples <number>", "random draws (default: 10000)", atLeast(100));
-  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addFilterFlag(command)))))
+    .option("--resamples <number>", "random draws (default: 10000)", atLeast(100))
+    .option(
+      "--answers",
+      "ask the store the questions of a .jsonl file of { question, answers } and compare its answers",
+    )
+    .option("--chat-model <model>", "with --answers: provider:model that answers; none quotes the chunks")
+    .option("--judge <model>", "with --answers: provider:model that grades each answer");
+  addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addFilterFlag(addModeFlag(command))))))
     .addHelpText(
       "after",
       `
@@ -98,9 +106,12 @@ The set's documents go into a schema that is dropped at the end: of the database
 Examples:
   langchain-pgvector eval ./beir/scifact --split test --out report
   langchain-pgvector eval ./beir/scifact --modes hybrid,rerank,mmr,neighbours,parents --chunk-size 400
-  langchain-pgvector eval questions.jsonl --existing --table articles --id-key source --fit`,
+  langchain-pgvector eval questions.jsonl --existing --table articles --id-key source --fit
+  langchain-pgvector eval questions.jsonl --answers --mode hybrid --judge openai:gpt-4o-mini`,
     )
-    .action((path: string, flags: EvalFlags) => evaluate(context, path, flags));
+    .action((path: string, flags: EvalFlags & AnswerEvalFlags & { answers?: boolean }) =>
+      flags.answers === true ? evalAnswers(context, path, flags) : evaluate(context, path, flags),
+    );
 }
 
 async function evaluate(context: CliContext, path: string, flags: EvalFlags): Promise<void> {

@@ -33,7 +33,7 @@ export interface CompareThresholds {
   readonly maxLatencyRatio?: number | undefined;
 }
 
-export interface CompareOptions {
+export interface CompareModelsOptions {
   /** @defaultValue the version that is being added */
   version?: number | undefined;
   /** Compared with it. @defaultValue the active version */
@@ -88,7 +88,7 @@ interface Asked {
 }
 
 /** Asks two versions the same, and remembers for the cut-over whether the thresholds are met; see `ModelAdmin.compare`. */
-export async function compareVersions(store: OpenStore, options: CompareOptions): Promise<Comparison> {
+export async function compareVersions(store: OpenStore, options: CompareModelsOptions): Promise<Comparison> {
   const k = integer("k", options.k, 1, 1_000) ?? 10;
   const after = liveVersion(store, options.version);
   const before = options.against === undefined ? activeVersion(store) : liveVersion(store, options.against);
@@ -226,7 +226,7 @@ async function askAll(
         .filter((id) => id !== question.self)
         .slice(0, k);
     };
-    const strategy = await planSearch(store, { k: k + 1, filter: undefined, efSearch: undefined });
+    const strategy = await planSearch(store, { k: k + 1, filter: undefined, efSearch: undefined, probes: undefined });
     const began = performance.now();
     const found = await ask(strategy);
     times.push(performance.now() - began);

@@ -10,12 +10,14 @@ import { RAW_RIGHTS_OPERATIONS } from "./operations/raw-rights.js";
 import { RAW_WRITE_OPERATIONS } from "./operations/raw-writes.js";
 import { READ_OPERATIONS } from "./operations/reads.js";
 import { SESSION_OPERATIONS } from "./operations/session.js";
+import { SOURCE_OPERATIONS } from "./operations/sources.js";
 import { WRITE_OPERATIONS } from "./operations/writes.js";
 
 /** All that the leak suite does. A new public method of the store gets an operation here, in the same change. */
 export const LEAK_OPERATIONS: readonly LeakOperation[] = [
   ...READ_OPERATIONS,
   ...WRITE_OPERATIONS,
+  ...SOURCE_OPERATIONS,
   ...FILTER_OPERATIONS,
   ...NO_TENANT_OPERATIONS,
   ...LIFE_CYCLE_OPERATIONS,

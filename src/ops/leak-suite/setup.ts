@@ -7,8 +7,10 @@ import {
   backfillTables,
   EPOCHS_TABLE,
   loadsTable,
+  messagesTable,
   MODELS_TABLE,
   REVISIONS_TABLE,
+  sourceTables,
   TENANTS_TABLE,
 } from "../../schema/layout.js";
 import { vectorTriggerFunction } from "../../schema/vector-trigger.js";
@@ -185,16 +187,21 @@ async function rightsOf(
 async function dropTables(admin: Database, schema: string, table: string): Promise<void> {
   const on = (name: string): string => quoteQualified(schema, name);
   const collections = `${table}_collections`;
-  const loads = loadsTable({ table });
-  const backfills = backfillTables({ table });
+  const own = [
+    collections,
+    loadsTable({ table }),
+    messagesTable({ table }),
+    ...sourceTables({ table }),
+    ...backfillTables({ table }),
+  ];
   const script = `
-    drop table if exists ${[`${table}_notes`, table, collections, loads, ...backfills, ...lexicalTables(table)].map(on).join(", ")} cascade;
+    drop table if exists ${[`${table}_notes`, table, ...own, ...lexicalTables(table)].map(on).join(", ")} cascade;
     ${dropLexicalFunctions(schema, table)}
     drop sequence if exists ${lexicalName(schema, table, "segment")};
     delete from ${on(TENANTS_TABLE)} where store = ${quoteLiteral(table)};
     drop function if exists ${vectorTriggerFunction(schema, table)}();
     delete from ${on(EPOCHS_TABLE)} where store = ${quoteLiteral(table)};
     delete from ${on(MODELS_TABLE)} where store = ${quoteLiteral(table)};
-    delete from ${on(REVISIONS_TABLE)} where relation in (${[table, collections, loads, backfills[0], lexicalTables(table)[0]].map(quoteLiteral).join(", ")});`;
+    delete from ${on(REVISIONS_TABLE)} where relation in (${[table, ...own, lexicalTables(table)[0]].map(quoteLiteral).join(", ")});`;
   await admin.transaction({}, (session) => session.execute({ name: "drop-leak-suite", sql: raw(script) }));
 }

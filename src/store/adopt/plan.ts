@@ -3,6 +3,8 @@ import {
   backfillTables,
   FIXED_COLUMNS,
   loadsTable,
+  sourceTables,
+  messagesTable,
   migrationNames,
   render,
   type Layout,
@@ -13,6 +15,8 @@ import {
   CHUNKS_MIGRATIONS,
   COLLECTIONS_MIGRATIONS,
   LOADS_MIGRATIONS,
+  SOURCES_MIGRATIONS,
+  MESSAGES_MIGRATIONS,
   REGISTRY_SQL,
 } from "../../schema/migrations.generated.js";
 import type { RelationState } from "../../schema/inspect.js";
@@ -52,6 +56,14 @@ export function planAdoption(survey: Survey, layout: Layout, model: ModelVersion
     const register = registerRevision(names["revisions"]!, loadsTable(layout), LOADS_MIGRATIONS[0]!);
     steps.push({ name: "loads", sql: render(LOADS_MIGRATIONS[0]!.sql, names) + register });
   }
+  if (!state.sources.exists) {
+    const register = registerRevision(names["revisions"]!, sourceTables(layout)[0], SOURCES_MIGRATIONS[0]!);
+    steps.push({ name: "sources", sql: render(SOURCES_MIGRATIONS[0]!.sql, names) + register });
+  }
+  if (!state.messages.exists) {
+    const register = registerRevision(names["revisions"]!, messagesTable(layout), MESSAGES_MIGRATIONS[0]!);
+    steps.push({ name: "messages", sql: render(MESSAGES_MIGRATIONS[0]!.sql, names) + register });
+  }
   if (!state.backfills.exists) {
     const register = registerRevision(names["revisions"]!, backfillTables(layout)[0], BACKFILLS_MIGRATIONS[0]!);
     steps.push({ name: "backfills", sql: render(BACKFILLS_MIGRATIONS[0]!.sql, names) + register });
@@ -73,6 +85,8 @@ export function planAdoptedTenancy(survey: Survey, layout: Layout, model: ModelV
       promotedKeys: layout.promotedKeys,
       chunks: adopted(state.chunks, Object.values(FIXED_COLUMNS)),
       loads: adopted(state.loads, []),
+      sources: adopted(state.sources, []),
+      messages: adopted(state.messages, []),
       backfills: adopted(state.backfills, []),
       collections: state.collections && adopted(state.collections, ["tenant_id"]),
     },

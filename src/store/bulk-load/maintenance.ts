@@ -1,13 +1,16 @@
 import sql, { raw } from "sql-template-tag";
 import { TextArrayParameter } from "../../db/codec.js";
-import type { Database, Session, Statement } from "../../db/database.js";
+import type { Database, Statement } from "../../db/database.js";
 import { quoteLiteral, quoteQualified } from "../../db/identifiers.js";
 import { IndexBuildError } from "../../errors.js";
 import { applySteps } from "../../schema/apply.js";
 import { MAINTENANCE_TABLE, type Layout } from "../../schema/layout.js";
-import { ensureIndex, withBuildMemory } from "../build-index.js";
+import { graphNeed } from "../build-memory.js";
+import { ivfflatBuildBytes } from "../index-parameters.js";
+import { parseIndexNote } from "../index-note.js";
 import { noteRecall } from "../measure-recall.js";
 import type { OpenStore } from "../open.js";
+import { buildIndex } from "../vector-index.js";
 
 /**
  * What a load changes about its table for its own time. Each change is recorded in the transaction that makes it, so that
@@ -19,6 +22,8 @@ export interface MaintenanceRecord {
   readonly name: string;
   /** For an index, what stands behind its table in the statement that makes it. */
   readonly definition: string;
+  /** The comment of an index: what was measured of it, or what somebody wrote. */
+  readonly note: string | null;
   /** Since its load has last been heard of. */
   readonly idleSeconds: number;
 }
@@ -68,7 +73,7 @@ export async function readRecords(store: Place): Promise<MaintenanceRecord[]> {
   const { rows } = await store.database.execute({
     name: "read-maintenance",
     sql: sql`
-      select kind, name, definition, extract(epoch from clock_timestamp() - touched_at)::float8 as "idleSeconds"
+      select kind, name, definition, note, extract(epoch from clock_timestamp() - touched_at)::float8 as "idleSeconds"
       from ${raw(recordsOf(store))} where store = ${store.options.layout.table}::text order by kind, name`,
   });
   return rows as unknown as MaintenanceRecord[];
@@ -99,7 +104,8 @@ export async function dropVectorIndexes(store: OpenStore, onDropped: (name: stri
       name: "vector-index-definitions",
       sql: sql`
         select c.relname::text as name,
-          substr(pg_get_indexdef(c.oid), 1 + length(format('CREATE INDEX %I ON %I.%I ', c.relname, n.nspname, t.relname))) as definition
+          substr(pg_get_indexdef(c.oid), 1 + length(format('CREATE INDEX %I ON %I.%I ', c.relname, n.nspname, t.relname))) as definition,
+          obj_description(c.oid, 'pg_class') as note
         from pg_index i
         join pg_class t on t.oid = i.indrelid
         join pg_namespace n on n.oid = t.relnamespace
@@ -110,21 +116,28 @@ export async function dropVectorIndexes(store: OpenStore, onDropped: (name: stri
     },
     { settings: { search_path: "pg_catalog" } },
   );
-  for (const { name, definition } of rows as { name: string; definition: string }[]) {
+  for (const { name, definition, note } of rows as { name: string; definition: string; note: string | null }[]) {
     const drop = `drop index ${quoteQualified(store.schema, name)};`;
     await applySteps(store.database, [
-      { name: "drop-vector-index", sql: `${insertRecord(store, "index", name, definition)}${drop}` },
+      { name: "drop-vector-index", sql: `${insertRecord(store, "index", name, definition, note)}${drop}` },
     ]);
     onDropped(name);
   }
   store.memory.forgetIndexes();
 }
 
-function insertRecord(store: OpenStore, kind: MaintenanceRecord["kind"], name: string, definition: string): string {
+function insertRecord(
+  store: OpenStore,
+  kind: MaintenanceRecord["kind"],
+  name: string,
+  definition: string,
+  note: string | null = null,
+): string {
   const values = [store.options.layout.table, kind, name, definition].map(quoteLiteral).join(", ");
   return (
-    `insert into ${recordsOf(store)} (store, kind, name, definition) values (${values})\n` +
-    "on conflict (store, kind, name) do update set definition = excluded.definition, touched_at = now();\n"
+    `insert into ${recordsOf(store)} (store, kind, name, definition, note) ` +
+    `values (${values}, ${note === null ? "null" : quoteLiteral(note)})\n` +
+    "on conflict (store, kind, name) do update set definition = excluded.definition, note = excluded.note, touched_at = now();\n"
   );
 }
 
@@ -145,7 +158,7 @@ export function keepAlive(store: OpenStore, names: readonly string[]): () => voi
 /**
  * Undoes what a record says and removes it. Building an index takes its time, and blocks neither reads nor writes.
  *
- * @returns whether it is undone; not so when somebody else is building the index.
+ * @returns whether it is undone; not so when something else has the index's name.
  */
 export async function restore(store: OpenStore, record: MaintenanceRecord, signal?: AbortSignal): Promise<boolean> {
   if (record.kind === "autovacuum") {
@@ -154,23 +167,38 @@ export async function restore(store: OpenStore, record: MaintenanceRecord, signa
     return true;
   }
   try {
-    await store.database.connection((session) => rebuildIndex(session, store, record), signal);
-    store.memory.forgetIndexes();
-    await noteRecall(store, record.name);
-    return true;
+    await rebuildIndex(store, record, signal);
   } catch (error) {
     if (!(error instanceof IndexBuildError) || error.cause !== undefined) throw error;
     store.options.logger.warn(`langchain-pgvector: ${error.message}`);
     return false;
   }
+  store.memory.forgetIndexes();
+  // What was measured is true of the graph that it was measured on; who did not want it measured does not now.
+  if (parseIndexNote(record.note) !== undefined) await noteRecall(store, record.name);
+  return true;
 }
 
-async function rebuildIndex(session: Session, store: OpenStore, record: MaintenanceRecord): Promise<void> {
-  const m = Number(/\bm='?(\d+)/.exec(record.definition)?.[1] ?? 16);
+async function rebuildIndex(
+  store: OpenStore,
+  record: MaintenanceRecord,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const parameter = (name: string): number | undefined => {
+    const [, value] = new RegExp(`\\b${name}='?(\\d+)`).exec(record.definition) ?? [];
+    return value === undefined ? undefined : Number(value);
+  };
   const { layout } = store.options;
   const index = { schema: store.schema, table: layout.table, name: record.name, using: raw(record.definition) };
-  await withBuildMemory(session, store, m, () => ensureIndex(session, index));
-  await session.execute({ name: "forget-maintenance", sql: raw(deleteRecord(store, record)) });
+  const need = record.definition.startsWith("USING ivfflat")
+    ? { total: ivfflatBuildBytes(store.model, parameter("lists") ?? 100) }
+    : graphNeed(store.model, parameter("m") ?? 16);
+  await buildIndex(store, index, need, { signal });
+  const comment =
+    record.note === null || parseIndexNote(record.note) !== undefined
+      ? ""
+      : `comment on index ${quoteQualified(store.schema, record.name)} is ${quoteLiteral(record.note)};\n`;
+  await applySteps(store.database, [{ name: "forget-maintenance", sql: comment + deleteRecord(store, record) }]);
 }
 
 function deleteRecord(store: OpenStore, { kind, name }: MaintenanceRecord): string {

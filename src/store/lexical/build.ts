@@ -48,8 +48,8 @@ export async function buildLexical(
   return indexed;
 }
 
-/** Every tenant's collections. */
-async function findPlaces(store: OpenStore): Promise<LexicalPlace[]> {
+/** Every tenant's collections. @throws TenantIsolationError unless the connection is the store's administrator, with tenancy. */
+export async function findPlaces(store: OpenStore): Promise<LexicalPlace[]> {
   const tenancy = store.options.layout.tenancy === "rls";
   const tenants = tenancy
     ? await store.database.transaction({}, async (session) => {

@@ -37,16 +37,20 @@ export async function compactLexical(
   { onProgress, signal }: CompactOptions,
 ): Promise<CompactedLexical> {
   let merged = 0;
+  // What comes in meanwhile is left to the next call: else this one would not end while there are writers.
+  let before: ReadonlySet<string> | undefined;
+  const made = new Set<string>();
   for (;;) {
     signal?.throwIfAborted();
     const step = await underLock(store, place, async (session) => {
       const segments = await readSegments(session, store, lexical, place);
-      const group = chooseSegments(segments);
+      before ??= new Set(segments.map(({ segment }) => segment));
+      const group = chooseSegments(segments, before, made);
       if (group.length === 0) {
-        await forgetDead(session, lexical, place, segments);
+        await countDead(session, lexical, place, segments);
         return 0;
       }
-      await merge(session, lexical, place, group, true);
+      made.add(await merge(session, lexical, place, group, true));
       return group.length;
     });
     if (step === undefined) return { merged, busy: true };
@@ -64,7 +68,7 @@ export async function compactWhereNeeded(store: OpenStore, lexical: OpenLexical,
         name: "lexical-needs",
         sql: sql`
           select
-            coalesce(sum(dead) > 0.05 * greatest(1, sum(chunks)), false) as dead,
+            coalesce(sum(dead) > greatest(8, 0.05 * sum(chunks)), false) as dead,
             (select array_agg(segment::text) from (
               select segment, sum(chunks) over (partition by tier order by chunks, segment) as total,
                 count(*) over (partition by tier) as together, min(tier) over () as first, tier
@@ -95,11 +99,20 @@ interface Segment {
   readonly live: number;
 }
 
-/** Segments to write anew together: those with dead chunks and small ones, smallest first, as many as fit into one. */
-function chooseSegments(segments: readonly Segment[]): string[] {
-  const small = segments.filter(({ chunks }) => chunks > 0 && chunks < MAX_CHUNKS / 2).length > 1;
+/**
+ * Segments to write anew together: those with dead chunks and small ones, smallest first, as many as fit into one. Of those
+ * that were `made` on the way, only the small ones.
+ */
+function chooseSegments(
+  segments: readonly Segment[],
+  before: ReadonlySet<string>,
+  made: ReadonlySet<string>,
+): string[] {
+  const isSmall = ({ segment, chunks }: Segment): boolean =>
+    chunks > 0 && chunks < MAX_CHUNKS / 2 && (before.has(segment) || made.has(segment));
+  const small = segments.filter(isSmall).length > 1;
   const worth = segments
-    .filter(({ chunks, live }) => live < chunks || (small && chunks > 0 && chunks < MAX_CHUNKS / 2))
+    .filter((segment) => (segment.live < segment.chunks && before.has(segment.segment)) || (small && isSmall(segment)))
     .sort((a, b) => a.live - b.live);
   let total = 0;
   const chosen: string[] = [];
@@ -122,13 +135,18 @@ async function readSegments(
     name: "lexical-segments",
     sql: sql`
       with listed as materialized (
-        select d.segment, l.id, l.hash, row_number() over (partition by l.id order by d.segment desc) as copy
+        select d.segment, l.id, l.hash, row_number() over (partition by l.id, l.hash order by d.segment desc) as copy
         from ${lexical.documents} d cross join lateral unnest(d.ids, d.hashes) as l (id, hash)
         where ${within(place)}
-      ), live as (
+      ), live as materialized (
         select l.segment, count(*) as live from listed l
-        join ${store.table} c on c.tenant_id = ${place.tenant}::text and c.collection = ${place.collection}::text
-          and c.${id} = l.id and hashtextextended(c.${content} collate "C", 0) = l.hash
+        -- One lookup for each: a planner without statistics would rather compare everything with everything.
+        cross join lateral (
+          select from ${store.table} c
+          where c.tenant_id = ${place.tenant}::text and c.collection = ${place.collection}::text
+            and c.${id} = l.id and hashtextextended(c.${content} collate "C", 0) = l.hash
+          limit 1
+        ) as c
         where l.copy = 1 group by l.segment
       )
       select s.segment::text as segment, s.chunks, coalesce(live.live, 0)::float8 as live
@@ -137,22 +155,24 @@ async function readSegments(
   return rows as unknown as Segment[];
 }
 
-/** With all segments free of dead chunks, no count of them is right but zero. */
-async function forgetDead(
+/** Counts the dead anew: those that came in meanwhile are left, all others are gone. */
+async function countDead(
   session: Session,
   lexical: OpenLexical,
   place: LexicalPlace,
   segments: readonly Segment[],
 ): Promise<void> {
   const seen = sql`${segments.map(({ segment }) => segment)}::text[]::int8[]`;
+  const dead = sql`${segments.map(({ chunks, live }) => String(chunks - live))}::text[]::int4[]`;
   await session.execute({
-    name: "lexical-forget-dead",
+    name: "lexical-count-dead",
     sql: sql`
       with emptied as (
         delete from ${lexical.segments} where ${within(place)} and chunks = 0 and segment = any(${seen})
       )
-      update ${lexical.segments} set dead = 0
-      where ${within(place)} and chunks > 0 and dead <> 0 and segment = any(${seen})`,
+      update ${lexical.segments} s set dead = counted.dead
+      from unnest(${seen}, ${dead}) as counted (segment, dead)
+      where ${within(place)} and s.chunks > 0 and s.segment = counted.segment and s.dead <> counted.dead`,
   });
 }
 
@@ -162,11 +182,13 @@ async function merge(
   { tenant, collection }: LexicalPlace,
   segments: readonly string[],
   thorough: boolean,
-): Promise<void> {
-  await session.execute({
+): Promise<string> {
+  const { rows } = await session.execute({
     name: "lexical-merge",
-    sql: sql`select ${lexical.merge}(${tenant}::text, ${collection}::text, ${segments}::text[]::int8[], ${thorough}::bool)`,
+    sql: sql`
+      select ${lexical.merge}(${tenant}::text, ${collection}::text, ${segments}::text[]::int8[], ${thorough}::bool)::text as segment`,
   });
+  return rows[0]!["segment"] as string;
 }
 
 /** Runs a step alone among all compactors of the collection; `undefined` when another one is at it. */

@@ -14,7 +14,8 @@ export class LexicalKeeper {
     const { lexical, tenant, options, settings } = store;
     if (lexical === undefined || lexical.settings.building) return;
     const key = JSON.stringify([tenant, options.collection]);
-    const written = (this.#written.get(key) ?? 0) + count;
+    // The first write of a process looks, too: short-lived writers would never come to a second look.
+    const written = (this.#written.get(key) ?? ROWS_BETWEEN_LOOKS) + count;
     this.#written.set(key, written < ROWS_BETWEEN_LOOKS ? written : 0);
     if (written < ROWS_BETWEEN_LOOKS) return;
     const place = { tenant, collection: options.collection, settings };

@@ -9,8 +9,9 @@ export interface OpenLexical {
   readonly postings: Sql;
   readonly documents: Sql;
   readonly segments: Sql;
-  /** Functions: a text to its terms, the merging of segments, the indexing of rows that are there. */
+  /** Functions: a text to its terms, chunks that are in several sets, the merging of segments, the indexing of rows that are there. */
   readonly words: Sql;
+  readonly among: Sql;
   readonly merge: Sql;
   readonly build: Sql;
   /** The text search configuration of queries that name no other. */
@@ -27,6 +28,7 @@ export function openLexical(state: SchemaState, layout: Layout): OpenLexical | u
     documents: raw(names.lexicalDocuments),
     segments: raw(names.lexicalSegments),
     words: raw(names.lexicalWords),
+    among: raw(names.lexicalAmong),
     merge: raw(names.lexicalMerge),
     build: raw(names.lexicalBuild),
     config: raw(regconfig(settings.language)),

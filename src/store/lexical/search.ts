@@ -6,11 +6,11 @@ import { ConfigurationError } from "../../errors.js";
 import { fuse, type Fusion, type FusionWeights } from "../fusion/fusion.js";
 import { regexFilterError, type FilterNode } from "../filter/index.js";
 import { similarityOf } from "../metric.js";
-import type { OpenStore, ScopedStore } from "../open.js";
+import { scope, type OpenStore, type ScopedStore } from "../open.js";
 import { distanceTo, embeddingAsText, searchByVector, type DenseSearch } from "../search.js";
 import type { OpenLexical } from "./open.js";
 import { parseLexicalQuery, type LexicalQuery } from "./query.js";
-import { LEXICAL_REPORT, lexicalLeg, type ExtraTerm } from "./statement.js";
+import { lexicalLeg, lexicalReport, type Effort, type ExtraTerm } from "./statement.js";
 import { findExtraTerms } from "./vocabulary.js";
 
 export interface WordSearch {
@@ -80,12 +80,12 @@ export function missingLexical(store: OpenStore): ConfigurationError {
 export async function lexicalSearch(store: ScopedStore, search: WordSearch): Promise<WordHit[] | undefined> {
   const lexical = requireLexical(store);
   const { settings } = store;
-  const run = async (query: LexicalQuery, extra: readonly ExtraTerm[], complete: boolean): Promise<Reply> => {
+  const run = async (query: LexicalQuery, extra: readonly ExtraTerm[], effort: Effort): Promise<Reply> => {
     const leg = lexicalLeg(store, lexical, {
       ...search,
       query,
       extra,
-      complete,
+      effort,
       fetch: search.k,
       columns: search.includeEmbeddings ? sql`, ${embeddingAsText(store)} as embedding` : empty,
     });
@@ -95,13 +95,13 @@ export async function lexicalSearch(store: ScopedStore, search: WordSearch): Pro
           name: "search-lexical",
           sql: sql`
             with ${leg}
-            select ${LEXICAL_REPORT}, l.* from (select 1) as one left join lexical l on true order by l.place`,
+            select ${lexicalReport(effort, sql`coalesce(l.place, 1) = 1`)}, l.* from (select 1) as one left join lexical l on true order by l.place`,
         },
         {
           settings,
           signal: search.signal,
           timeoutMs: search.timeoutMs,
-          prepare: true,
+          prepare: "generic",
           replica: search.replica,
         },
       )
@@ -125,23 +125,32 @@ export async function hybridSearch(store: ScopedStore, search: HybridSearch): Pr
   const lexical = requireLexical(store);
   const fetch = Math.max(search.k, search.candidates ?? Math.max(50, 10 * search.k));
   const dense: DenseSearch = { ...search, k: fetch };
-  const distance = distanceTo(store, search.vector);
+  // The distance of a row that only words found costs a look at its vector. With the fusions that are built in, a row has no
+  // more than all those above it among the words have, so that only the first can be among the results.
+  const measured = typeof search.fusion === "function" ? fetch : search.k;
+  const distance = sql`
+    coalesce(d.distance, (
+      select ${distanceTo(store, search.vector)} from ${store.table}
+      where ${scope(store)} and ${store.columns.id} = l.id and l.level <= ${measured}::int8
+    ))`;
   const embedding = search.includeEmbeddings ? sql`, ${embeddingAsText(store)} as embedding` : empty;
-  const run = (query: LexicalQuery, extra: readonly ExtraTerm[], complete: boolean): Promise<Reply> =>
+  const run = (query: LexicalQuery, extra: readonly ExtraTerm[], effort: Effort): Promise<Reply> =>
     searchByVector(store, dense, {
+      long: true,
       statement: (nearest: Sql, counted) => ({
         name: "search-hybrid",
         sql: sql`
-          with ${lexicalLeg(store, lexical, { ...search, query, extra, complete, fetch, columns: sql`, ${distance} as distance ${embedding}` })},
+          with ${lexicalLeg(store, lexical, { ...search, query, extra, effort, fetch, columns: embedding })},
           dense as materialized (
             select *, row_number() over (order by distance, id) as place from (${nearest}) as n
           )
-          select ${LEXICAL_REPORT}, h.* from (select 1) as one left join (
+          select ${lexicalReport(effort, sql`coalesce(h.nth, 1) = 1`)}, h.* from (select 1) as one left join (
             select coalesce(d.id, l.id) as id, coalesce(d.content, l.content) as content,
-              coalesce(d.metadata, l.metadata) as metadata, coalesce(d.distance, l.distance) as distance,
+              coalesce(d.metadata, l.metadata) as metadata, ${distance} as distance,
               ${search.includeEmbeddings ? sql`coalesce(d.embedding, l.embedding) as embedding,` : empty}
-              l.bm25, l.matched, l.place, d.place as "densePlace"${counted ? sql`, d.met` : empty}
-            from dense d full join lexical l on l.id = d.id
+              l.bm25, l.matched, l.place, d.place as "densePlace", row_number() over () as nth${counted ? sql`, d.met` : empty}
+            from dense d
+            full join (select *, rank() over (order by bm25 desc) as level from lexical) as l on l.id = d.id
           ) as h on true`,
       }),
       read: (rows) => {
@@ -166,26 +175,33 @@ async function withExtraTerms(
     signal: AbortSignal | undefined;
   },
   fetch: number,
-  run: (query: LexicalQuery, extra: readonly ExtraTerm[], complete: boolean) => Promise<Reply>,
+  run: (query: LexicalQuery, extra: readonly ExtraTerm[], effort: Effort) => Promise<Reply>,
 ): Promise<Reply> {
   let query = parseLexicalQuery(search.text);
-  const complete = search.filter !== undefined || query.required.length > 0 || query.excluded.length > 0;
+  let effort: Effort =
+    search.filter !== undefined || query.required.length > 0 || query.excluded.length > 0 ? "complete" : "pruned";
   let extra = await findExtraTerms(store, lexical, { prefixes: query.prefixes, unknown: [] }, search.signal);
-  let reply = await run(query, extra, complete);
+  let reply = await run(query, extra, effort);
   const { terms, frequencies } = reply.report;
   const unknown = terms.filter((_, index) => frequencies[index] === 0);
   const similar = await findExtraTerms(store, lexical, { prefixes: [], unknown }, search.signal);
   if (similar.length > 0) {
     extra = [...extra, ...similar];
-    reply = await run(query, extra, complete);
+    reply = await run(query, extra, effort);
   }
   if (query.required.length > 0 && !reply.rows.some((row) => row.bm25 !== null)) {
     // Questions quote words for other reasons, too: where the quotes rule out everything, the words alone count.
     query = { ...query, required: [] };
-    reply = await run(query, extra, complete);
+    reply = await run(query, extra, effort);
+  }
+  const { bound } = reply.report;
+  if (bound > 0 && scoreAt(reply, fetch) <= bound) {
+    effort = "scored";
+    reply = await run(query, extra, effort);
   }
   const found = reply.rows.filter((row) => row.bm25 !== null).length;
-  if (!complete && found < fetch && reply.report.matches > found) reply = await run(query, extra, true);
+  if (effort !== "complete" && found < fetch && reply.report.matches > found)
+    reply = await run(query, extra, "complete");
   return reply;
 }
 
@@ -193,6 +209,8 @@ interface Report {
   readonly terms: readonly string[];
   readonly frequencies: readonly number[];
   readonly matches: number;
+  /** The highest score that a chunk which was left out may have. */
+  readonly bound: number;
   /** BM25 of a text that consists of the query's terms and nothing else, endlessly often. */
   readonly best: number;
 }
@@ -217,9 +235,15 @@ interface Reply {
 
 function readReply(rows: Record<string, unknown>[]): Reply {
   return {
-    report: rows[0] as unknown as Report,
+    report: rows.find((row) => row["terms"] !== null) as unknown as Report,
     rows: (rows as unknown as WordRow[]).filter((row) => row.id !== null),
   };
+}
+
+/** Score of the last row that is wanted, 0 when there are not that many. */
+function scoreAt(reply: Reply, fetch: number): number {
+  const scores = reply.rows.flatMap(({ bm25 }) => (bm25 === null ? [] : [bm25]));
+  return scores.length < fetch ? 0 : Math.min(...scores);
 }
 
 function toWordHit(row: WordRow, report: Report, store: ScopedStore): WordHit {

@@ -4,10 +4,10 @@ import { administrationSettings } from "../../db/tenant-scope.js";
 import { quoteIdentifier } from "../../db/identifiers.js";
 import type { Settings } from "../../db/settings.js";
 import { ConfigurationError } from "../../errors.js";
-import { derivedName } from "../../schema/partitions.js";
 import type { SchemaStep } from "../../schema/plan.js";
 import { ensureIndex, type WantedIndex } from "../build-index.js";
 import type { OpenStore } from "../open.js";
+import { partIndexName } from "../partition-index.js";
 import { integer } from "../options.js";
 import { compareRows, copyRows, countSources } from "./copy.js";
 import { abandon, beginSql, runScript, type Move } from "./target.js";
@@ -154,11 +154,10 @@ export async function prepareCopy(
 
 /** The indexes that the copy needs before it is attached, or attaching it would build them while everyone waits. */
 export function copyIndexes(store: OpenStore, tree: PartitionTree, { target }: Move): WantedIndex[] {
-  const prefix = `${store.options.layout.table}_`;
   return tree.indexes.map(({ name, unique, using }) => ({
     schema: target.schema,
     table: target.name,
-    name: derivedName(target.name, name.startsWith(prefix) ? name.slice(prefix.length) : name),
+    name: partIndexName(store.options.layout.table, name, target.name),
     unique,
     using: raw(using),
   }));

@@ -1,6 +1,6 @@
 import sql from "sql-template-tag";
 import type { Session } from "../../db/database.js";
-import { quoteQualified } from "../../db/identifiers.js";
+import { printedLiteral, quoteQualified } from "../../db/identifiers.js";
 import { ConfigurationError } from "../../errors.js";
 import type { OpenStore } from "../open.js";
 
@@ -83,8 +83,7 @@ export async function readTree(session: Session, store: OpenStore): Promise<Part
 
 /** The tenant's own partition. @throws ConfigurationError when it shares one that this library did not make. */
 export function ownPartition(tree: PartitionTree, tenant: string): Partition | undefined {
-  // As Postgres prints a literal of text in a bound, whatever it holds.
-  const literal = `'${tenant.replaceAll("'", "''")}'`;
+  const literal = printedLiteral(tenant);
   const found = tree.own.find(({ tenants }) => tenants === literal);
   const among = tree.own.find(({ tenants }) => tenants?.split(", ").includes(literal));
   if (found === undefined && among !== undefined) {

@@ -26,6 +26,17 @@ export interface ExportedCollection {
   readonly metadata: string | null;
 }
 
+/** Something that was ingested, and which chunks came of it. */
+export interface ExportedSource {
+  readonly type: "source";
+  readonly collection: string;
+  readonly source: string;
+  /** SHA-256 of its bytes in hexadecimal; null while it is being written. */
+  readonly hash: string | null;
+  readonly settings: string;
+  readonly chunkIds: readonly string[];
+}
+
 /** One chunk, exactly as it is stored. */
 export interface ExportedChunk {
   readonly type: "chunk";
@@ -42,12 +53,25 @@ export interface ExportedChunk {
   readonly embedding: Float32Array | null;
 }
 
+/** One message of a conversation, exactly as it is stored. */
+export interface ExportedMessage {
+  readonly type: "message";
+  readonly session: string;
+  /** Place in the conversation, from 1. */
+  readonly number: number;
+  /** JSON as text; with a content cipher, of an encrypted text. */
+  readonly message: string;
+  /** ISO 8601 in UTC with microseconds. */
+  readonly createdAt: string;
+}
+
 /** The last record: an export without it was cut off. */
 export interface ExportEnd {
   readonly type: "end";
   readonly chunks: number;
 }
 
-export type ExportRecord = ExportHeader | ExportedCollection | ExportedChunk | ExportEnd;
+export type ExportRecord =
+  ExportHeader | ExportedCollection | ExportedMessage | ExportedSource | ExportedChunk | ExportEnd;
 
 export const EXPORT_FORMAT = "langchain-pgvector/tenant/1";

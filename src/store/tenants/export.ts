@@ -3,10 +3,12 @@ import { decodeVector } from "../../db/codec.js";
 import { qualified } from "../../db/identifiers.js";
 import { administrationSettings } from "../../db/tenant-scope.js";
 import { findTenantRelations, type SecuredRelation } from "../../schema/tenant-relations.js";
+import { sourceTables } from "../../schema/layout.js";
 import { scopeTo, type OpenStore } from "../open.js";
 import { integer } from "../options.js";
 import { embeddingAsText } from "../search.js";
 import { EXPORT_FORMAT, type ExportedChunk, type ExportRecord } from "./export-record.js";
+import { exportMessages } from "./messages.js";
 import { fence } from "../versions/fence.js";
 import { requireAdministrator, stateOf, unknownTenant } from "./registry.js";
 
@@ -45,11 +47,14 @@ export async function* exportTenant(
     },
   };
   yield* exportCollections(store, collectionsOf(relations), tenant, options.signal);
+  yield* exportMessages(store, tenant, pageRows, options.signal);
   let chunks = 0;
   for await (const chunk of exportChunks(store, tenant, pageRows, options.signal)) {
     chunks += 1;
     yield chunk;
   }
+  // Behind the chunks, so that an import that is cut off has no source whose chunks are missing.
+  yield* exportSources(store, tenant, pageRows, options.signal);
   yield { type: "end", chunks };
 }
 
@@ -77,6 +82,40 @@ async function* exportCollections(
   for (const row of rows as { name: string; uuid: string; metadata: string | null }[]) {
     yield { type: "collection", ...row };
   }
+}
+
+async function* exportSources(
+  store: OpenStore,
+  tenant: string,
+  pageRows: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ExportRecord> {
+  let last: SourceRow | undefined;
+  for (;;) {
+    const behind =
+      last === undefined ? empty : sql`and (collection, source) > (${last.collection}::text, ${last.source}::text)`;
+    const { rows } = await store.database.execute(
+      {
+        name: "export-sources",
+        sql: sql`
+          select collection, source, encode(content_hash, 'hex') as hash, settings, chunk_ids as "chunkIds"
+          from ${qualified(store.schema, sourceTables(store.options.layout)[0])}
+          where tenant_id = ${tenant}::text ${behind} order by collection, source limit ${pageRows}::int8`,
+      },
+      { settings: administrationSettings(tenant), signal },
+    );
+    for (const row of rows as unknown as SourceRow[]) yield { type: "source", ...row };
+    last = rows.at(-1) as SourceRow | undefined;
+    if (rows.length < pageRows) return;
+  }
+}
+
+interface SourceRow {
+  collection: string;
+  source: string;
+  hash: string | null;
+  settings: string;
+  chunkIds: string[];
 }
 
 async function* exportChunks(

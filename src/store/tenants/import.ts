@@ -6,6 +6,8 @@ import { ConfigurationError, DimensionMismatchError, IngestError, UnknownModelEr
 import { findTenantRelations } from "../../schema/tenant-relations.js";
 import { asEmbedding, refreshModels, scopeTo, type OpenStore, type ScopedStore } from "../open.js";
 import { integer } from "../options.js";
+import { sourcesTable } from "../sources/records.js";
+import { nextVersion } from "../sources/write.js";
 import { checkVector } from "../vectors.js";
 import { fence, holdModels, isStale, supplying } from "../versions/fence.js";
 import type { LiveVersion } from "../versions/store-models.js";
@@ -14,9 +16,11 @@ import {
   EXPORT_FORMAT,
   type ExportedChunk,
   type ExportedCollection,
+  type ExportedSource,
   type ExportHeader,
   type ExportRecord,
 } from "./export-record.js";
+import { upsertMessage } from "./messages.js";
 import { explainRefusal } from "./refusal.js";
 import { createTenant, requireAdministrator } from "./registry.js";
 
@@ -86,6 +90,11 @@ export async function importTenant(
       headed = true;
     } else if (record.type === "collection") {
       await write((session) => upsertCollection(store, session, collections, record));
+    } else if (record.type === "source") {
+      if (batch.length > 0) await flush();
+      await write((session) => upsertSource(store, session, record));
+    } else if (record.type === "message") {
+      await write((session) => upsertMessage(store, session, record));
     } else if (record.type === "chunk") {
       checkChunk(open, version!, record, stored + batch.length);
       batch.push(record);
@@ -176,6 +185,20 @@ async function upsertCollection(
       insert into ${qualified(store.schema, table)} (tenant_id, name, uuid, cmetadata)
       values (${store.tenant}::text, ${name}::text, ${uuid}::uuid, ${metadata}::jsonb)
       on conflict (tenant_id, name) do update set uuid = excluded.uuid, cmetadata = excluded.cmetadata`,
+  });
+}
+
+/** A source of the same name that is there is overwritten, as chunks of the same id are. */
+async function upsertSource(store: ScopedStore, session: Session, record: ExportedSource): Promise<void> {
+  const version = nextVersion(undefined);
+  await session.execute({
+    name: "import-source",
+    sql: sql`
+      insert into ${sourcesTable(store)} (tenant_id, collection, source, version, content_hash, settings, chunk_ids)
+      values (${store.tenant}::text, ${record.collection}::text, ${record.source}::text, ${version}::int8,
+        decode(${record.hash}::text, 'hex'), ${record.settings}::text, ${new TextArrayParameter(record.chunkIds)}::text[])
+      on conflict (tenant_id, collection, source) do update set version = excluded.version,
+        content_hash = excluded.content_hash, settings = excluded.settings, chunk_ids = excluded.chunk_ids`,
   });
 }
 

@@ -56,6 +56,14 @@ type Fields = Readonly<Record<string, readonly string[]>>;
 const FIELDS: Record<ExportRecord["type"], Fields> = {
   header: { format: ["string"], tenantId: ["string"], store: ["string"], model: ["object"] },
   collection: { name: ["string"], uuid: ["string"], metadata: ["string", "null"] },
+  source: {
+    collection: ["string"],
+    source: ["string"],
+    hash: ["string", "null"],
+    settings: ["string"],
+    chunkIds: ["object"],
+  },
+  message: { session: ["string"], number: ["number"], message: ["string"], createdAt: ["string"] },
   chunk: {
     collection: ["string"],
     id: ["string"],

@@ -20,20 +20,24 @@ export interface Embeddable {
  * need must succeed; a version beside it that cannot be embedded now is left out, and its sweeper comes to the rows.
  *
  * @param given vectors of the main embedder, where the caller has them.
+ * @param givenFor the version that they are of instead.
  * @throws DimensionMismatchError, InvalidVectorError, IngestError for vectors that cannot be stored.
  */
 export async function vectorsFor(
   store: OpenStore,
   rows: readonly Embeddable[],
   given?: readonly ArrayLike<number>[],
+  givenFor?: number,
 ): Promise<VersionVectors[]> {
   const { models, options } = store;
-  const needed = given === undefined ? models.reading : models.readingVectors;
+  const needed = given === undefined || givenFor !== undefined ? models.reading : models.readingVectors;
   if (needed === undefined) throw foreignVectors(models, options.layout.table);
   const requests = new Map<EmbeddingsInterface, Map<string, Promise<readonly ArrayLike<number>[]>>>();
   const found = models.live.map(async (version): Promise<VersionVectors | undefined> => {
     const { embedder } = version;
-    if (given !== undefined && (embedder?.main === true || version === needed)) {
+    const isGiven =
+      givenFor === undefined ? embedder?.main === true || version === needed : version.version === givenFor;
+    if (given !== undefined && isGiven) {
       return checked(
         store,
         version,

@@ -1,5 +1,6 @@
 import type { TenantAdmin } from "../../../store/tenants/admin.js";
 import type { ExportRecord } from "../../../store/tenants/export-record.js";
+import type { StoreIndexes } from "../../indexes/store-indexes.js";
 import type { LeakOperation } from "../operation.js";
 import type { Step } from "../step.js";
 
@@ -17,6 +18,14 @@ const ADMINISTRATION: Readonly<Record<string, (tenants: TenantAdmin, other: stri
   dropLogin: (tenants, other) => tenants.dropLogin(other),
 };
 
+/** What measures all tenants, and says of whom; an application may measure the one that it names. */
+const MEASURING: Readonly<Record<string, (indexes: StoreIndexes) => Promise<unknown>>> = {
+  tune: (indexes) => indexes.tune(),
+  compare: (indexes) => indexes.compare(),
+  probe: (indexes) => indexes.probe(),
+  history: (indexes) => indexes.history(),
+};
+
 /** The life cycle of tenants, attempted by the application and carried out by the administrator. */
 export const LIFE_CYCLE_OPERATIONS: readonly LeakOperation[] = [
   ...Object.entries(ADMINISTRATION).map(([name, run]): LeakOperation => ({
@@ -24,6 +33,15 @@ export const LIFE_CYCLE_OPERATIONS: readonly LeakOperation[] = [
     application: true,
     run: (step) => step.call("refusal", (store) => run(store.tenants, step.other.id)),
   })),
+  ...Object.entries(MEASURING).map(([name, run]): LeakOperation => ({
+    name: `indexes.${name} by the application`,
+    application: true,
+    run: (step) => step.call("refusal", (store) => run(store.indexes)),
+  })),
+  {
+    name: "indexes.list and advice",
+    run: (step) => step.call("result", async ({ indexes }) => [await indexes.list(), await indexes.advice()]),
+  },
   {
     name: "expire by a filter for another tenant",
     run: async (step) => {

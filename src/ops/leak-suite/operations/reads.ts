@@ -72,6 +72,31 @@ export const READ_OPERATIONS: readonly LeakOperation[] = [
       ),
   },
   {
+    name: "explain a search",
+    weight: 2,
+    run: (step) =>
+      step.call("result", (store) =>
+        store.explain(step.bait(), {
+          k: 1 + step.random.below(20),
+          searchType: step.random.pick(["similarity", "lexical", "hybrid"]),
+        }),
+      ),
+  },
+  {
+    name: "explain a query over all tenants",
+    weight: 2,
+    run: async (step) => {
+      const explained = await step.call("result", (store) =>
+        store.explain({
+          sql: `select * from ${step.world.tables.chunks} where collection = $1`,
+          values: [step.collection],
+        }),
+      );
+      const seen = explained?.statements[0]?.tables.find(({ table }) => step.world.tables.chunks.includes(table));
+      step.saw(seen?.rows ?? 0, step.matching(() => true).length);
+    },
+  },
+  {
     name: "search by words, and by both",
     weight: 6,
     run: (step) =>

@@ -1,7 +1,8 @@
+import { AIMessage, HumanMessage } from "@langchain/core/messages";
 import { vectorOf } from "../embeddings.js";
 import type { LeakOperation } from "../operation.js";
 import { toDocuments } from "../step.js";
-import type { LeakRow } from "../tenants.js";
+import { SHARED_IDS, type LeakRow } from "../tenants.js";
 
 const gone = (ids: readonly string[]): Map<string, null> => new Map(ids.map((id) => [id, null]));
 
@@ -86,6 +87,17 @@ export const WRITE_OPERATIONS: readonly LeakOperation[] = [
       const vectors = [...rows.keys()].map(() => vectorOf("tenant#0").fill(Number.NaN, 3));
       return step.write("refusal", rows, (store) => store.addVectors(vectors, toDocuments(rows)));
     },
+  },
+  {
+    name: "conversations under ids that all tenants use",
+    weight: 3,
+    run: (step) =>
+      step.call("result", async (store) => {
+        const history = store.chatHistory(step.random.pick(SHARED_IDS), { maxMessages: 20 });
+        if (step.random.chance(0.2)) await history.clear();
+        await history.addMessages([new HumanMessage(step.bait()), new AIMessage(step.tenant.marker)]);
+        return (await history.getMessages()).map((message) => message.text);
+      }),
   },
   {
     name: "delete by ids that all tenants use",

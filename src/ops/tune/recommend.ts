@@ -1,0 +1,44 @@
+import type { SearchSetting } from "../../store/index-note.js";
+import type { Measured } from "./measure.js";
+
+/** One setting, and what searches with it came to. */
+export interface TunePoint extends Measured {
+  readonly setting: SearchSetting;
+}
+
+/** How far below the target the recall of other questions may come out. */
+export const TOLERANCE = 0.005;
+/** Standard errors to which a mean is trusted: one time in twenty the truth is lower. */
+const CONFIDENCE = 1.64;
+
+/** Whether a setting reaches the target, and other questions of the kind are likely to come within the tolerance. */
+export function reaches({ recall, error }: Measured, target: number): boolean {
+  return recall >= target && recall - CONFIDENCE * error >= target - TOLERANCE;
+}
+
+/** The settings that reach the target, the fastest first. */
+export function candidates(points: readonly TunePoint[], target: number): TunePoint[] {
+  return points.filter((point) => reaches(point, target)).toSorted((a, b) => a.p50Ms - b.p50Ms);
+}
+
+/**
+ * The setting to try next between the most thorough one that fails and the least thorough one that does not; `undefined`
+ * when there is none worth the searches.
+ */
+export function between(points: readonly TunePoint[], target: number): SearchSetting | undefined {
+  const byEffort = points.toSorted((a, b) => effort(a.setting) - effort(b.setting));
+  const first = byEffort.findIndex((point) => reaches(point, target));
+  if (first < 1) return undefined;
+  const [low, high] = [byEffort[first - 1]!, byEffort[first]!];
+  const middle = Math.round((effort(low.setting) + effort(high.setting)) / 2);
+  // Closer settings are told apart by chance.
+  if (effort(high.setting) - effort(low.setting) < 0.15 * effort(high.setting) || middle <= effort(low.setting)) {
+    return undefined;
+  }
+  return high.setting.efSearch === undefined ? { probes: middle } : { efSearch: middle };
+}
+
+/** Candidates or lists that a setting looks at. */
+export function effort({ efSearch, probes }: SearchSetting): number {
+  return efSearch ?? probes;
+}
