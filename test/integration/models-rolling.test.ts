@@ -129,7 +129,7 @@ describeServer("a rolling deployment of three processes", () => {
 
 async function caughtUp(replica: pg.Pool, primary: pg.Pool): Promise<void> {
   // The servers of tests commit asynchronously; this one commit writes out what the others have left.
-  await primary.query("begin; set local synchronous_commit = on; select pg_current_xact_id(); commit");
+  await primary.query("begin; set local synchronous_commit = on; select pg_logical_emit_message(true, '', ''); commit");
   const { rows } = await primary.query<{ lsn: string }>("select pg_current_wal_lsn()::text as lsn");
   for (;;) {
     const found = await replica.query<{ ok: boolean }>("select pg_last_wal_replay_lsn() >= $1::pg_lsn as ok", [
