@@ -3,7 +3,7 @@ import { TextArrayParameter } from "../db/codec.js";
 import { identifier, qualified, quoteIdentifier, quoteQualified } from "../db/identifiers.js";
 import { ConfigurationError, CutoverBlockedError } from "../errors.js";
 import { applySteps } from "../schema/apply.js";
-import { backfillTables, MODELS_TABLE } from "../schema/layout.js";
+import { backfillTables, MODELS_TABLE, sourceTables } from "../schema/layout.js";
 import type { OpenStore, ScopedStore } from "../store/open.js";
 import type { StoreHandle } from "../store/store-handle.js";
 import { findVacuumable, vacuumRelations } from "../store/vacuum.js";
@@ -130,7 +130,7 @@ export async function retireVersion(handle: StoreHandle, options: RetireOptions)
     const drop = `alter table ${quoteQualified(store.schema, store.options.layout.table)} drop column ${quoteIdentifier(plan.column)};\n`;
     await applySteps(store.database, [{ name: `models/drop-column ${options.version}`, sql: drop }]);
   }
-  await forgetBackfill(store, options.version);
+  await forgetVersion(store, options.version);
   if (options.rewrite) {
     onProgress?.({ phase: "rewriting", rows: freedRows });
     await store.database.connection((session) =>
@@ -268,15 +268,21 @@ async function vacuum(store: OpenStore, signal: AbortSignal | undefined): Promis
   await vacuumRelations(store, relations, signal);
 }
 
-async function forgetBackfill(store: OpenStore, version: number): Promise<void> {
+/** Removes what was kept for a version: its leases, the rows set aside, and vectors that no search will ask for. */
+async function forgetVersion(store: OpenStore, version: number): Promise<void> {
+  const { layout } = store.options;
+  const kept = [
+    ...backfillTables(layout).map((table) => ({ table, column: "version" })),
+    { table: sourceTables(layout)[1], column: "model_version" },
+  ];
   for (const scope of await tenantScopes(store)) {
-    for (const table of backfillTables(store.options.layout)) {
+    for (const { table, column } of kept) {
       await store.database.execute(
         {
-          name: "retire-leases",
+          name: "retire-kept",
           sql: sql`
             delete from ${qualified(store.schema, table)}
-            where tenant_id = ${scope.tenant}::text and version = ${version}::int4`,
+            where tenant_id = ${scope.tenant}::text and ${identifier(column)} = ${version}::int4`,
         },
         { settings: scope.settings },
       );

@@ -1,6 +1,7 @@
 import sql from "sql-template-tag";
 import { quoteQualified } from "../../db/identifiers.js";
 import type { Settings } from "../../db/settings.js";
+import { EPOCHS_TABLE } from "../../schema/layout.js";
 import type { ScopedStore } from "../open.js";
 import type { SearchOptions } from "../search-hit.js";
 import { explainText } from "./explain-text.js";
@@ -101,7 +102,8 @@ function describe(
   const [explained] = rows[0]!["QUERY PLAN"] as [ExplainedPlan];
   const plan = withoutLongLiterals(explained);
   const tenancy = store.options.layout.tenancy === "rls";
-  const tables = accessesOf(plan.Plan, tenancy);
+  // Every statement of the store looks up the epoch of its models; that is no part of what was asked.
+  const tables = accessesOf(plan.Plan, tenancy).filter(({ table }) => table !== EPOCHS_TABLE);
   const vector = new Set(
     indexes.filter(isVectorIndex).map((index) => index.name.split(".").at(-1)!.replaceAll('"', "")),
   );
