@@ -62,6 +62,10 @@ export {
 export type { Interval } from "./ops/eval/significance.js";
 export { lintTenancy, type Finding, type FindingCode } from "./ops/tenancy-lint.js";
 export { runLeakSuite, type LeakProgress, type LeakReport, type LeakSuiteConfig } from "./ops/leak-suite/run.js";
+export { createBackup } from "./ops/backup/create-backup.js";
+export type { DatabaseManifest } from "./ops/backup/manifest.js";
+export type { BackupOptions, RestoreOptions } from "./ops/backup/options.js";
+export { restoreBackup, type RestoreReport } from "./ops/backup/restore-backup.js";
 export { estimateSize, type SizeEstimate } from "./ops/size/estimate.js";
 export type { SizeOptions, SizeShape } from "./ops/size/shape.js";
 export type { TableSize } from "./ops/size/table.js";

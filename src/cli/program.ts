@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addAdopt } from "./adopt.js";
 import { addAsk } from "./ask.js";
+import { addBackup } from "./backup/backup.js";
+import { addRestore } from "./backup/restore.js";
 import { addChat } from "./chat.js";
 import type { CliContext } from "./context.js";
 import { addDemo } from "./demo.js";
@@ -68,6 +70,8 @@ function createProgram(context: CliContext): Command {
   addTune(program, context);
   addStats(program, context);
   addSize(program, context);
+  addBackup(program, context);
+  addRestore(program, context);
   program.commandsGroup("Measure:");
   addEval(program, context);
   program.addHelpText("after", "\nEvery verb explains itself: langchain-pgvector <verb> --help");

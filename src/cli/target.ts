@@ -62,7 +62,7 @@ export async function withTarget<T>(
 
 async function openTarget(context: CliContext, flags: TargetFlags, embedded: EmbeddedUse): Promise<Target> {
   const fromFlag = flags.databaseUrl !== undefined;
-  const url = flags.databaseUrl ?? (context.env["DATABASE_URL"]?.trim() || undefined);
+  const url = serverUrl(context, flags);
   if (url !== undefined) return openServer(url, fromFlag ? "--database-url" : "DATABASE_URL");
   if (embedded === "never") {
     throw new ConfigurationError(
@@ -78,6 +78,11 @@ async function openTarget(context: CliContext, flags: TargetFlags, embedded: Emb
     );
   }
   return openEmbedded(folder, label);
+}
+
+/** The server that the flags name, with its password; `undefined` when they name none. */
+export function serverUrl(context: CliContext, flags: TargetFlags): string | undefined {
+  return flags.databaseUrl ?? (context.env["DATABASE_URL"]?.trim() || undefined);
 }
 
 /** Where the embedded database of the current folder is, or would be. */

@@ -102,7 +102,8 @@ wait "$server"
 cd / && rm -rf "$folder"
 `;
 
-async function launch(
+/** Starts the cluster in `data` of a folder, which goes with the server. */
+export async function launch(
   binaries: NativeBinaries,
   folder: string,
   password: string,

@@ -67,6 +67,17 @@ const CASES: readonly Case[] = [
     fault: "create policy auditor on {t} for select to {other} using (true)",
     name: "for another role",
   },
+  {
+    code: "extra-policy",
+    fault: "create policy langchain_pgvector_backup on {t} for select to {app} using (true)",
+    name: "the policy of backups, for the application",
+  },
+  {
+    code: "extra-policy",
+    severity: "warning",
+    fault: "create policy langchain_pgvector_backup on {t} to {other} using (true)",
+    name: "the policy of backups, to write",
+  },
   { code: "app-role-bypasses", fault: "alter role {app} bypassrls" },
   {
     code: "app-role-owns-table",

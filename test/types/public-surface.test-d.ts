@@ -45,6 +45,8 @@ expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "adopt"
   | "comparisonHtml"
   | "comparisonText"
+  | "createBackup"
+  | "restoreBackup"
   | "drawCurve"
   | "estimateSize"
   | "evaluateRetrieval"

@@ -6,6 +6,7 @@ import { migrationNames, render } from "../../schema/layout.js";
 import { TENANTS_MIGRATIONS } from "../../schema/migrations.generated.js";
 import { rowSecuritySql } from "../../schema/tenancy.js";
 import { MOVE_POLICY } from "../../store/partitions/target.js";
+import { BACKUP_POLICY } from "../backup/policy.js";
 import type { Finding } from "./finding.js";
 import type { LintRelation, LintTarget } from "./target.js";
 
@@ -85,6 +86,7 @@ function checkExtra(relation: LintRelation, present: readonly Policy[]): Finding
       .filter((policy) => policy.relation === relation.oid && policy.permissive && !known.has(policy.name))
       // The owner's, for as long as it moves a tenant between partitions.
       .filter((policy) => policy.name !== MOVE_POLICY || policy.toPublic || policy.toApp)
+      .filter((policy) => !isBackupPolicy(policy))
       .map((policy) => ({
         code: "extra-policy",
         severity: policy.toPublic || policy.toApp ? "error" : "warning",
@@ -96,6 +98,11 @@ function checkExtra(relation: LintRelation, present: readonly Policy[]): Finding
         cure: `drop policy ${quoteIdentifier(policy.name)} on ${relation.name};`,
       }))
   );
+}
+
+/** The one with which a backup is complete: it reads, for a role that is not the application's. */
+function isBackupPolicy({ name, command, toPublic, toApp }: Policy): boolean {
+  return name === BACKUP_POLICY && command === "r" && !toPublic && !toApp;
 }
 
 /** The statements of the library that make one policy for one table. */
