@@ -83,33 +83,68 @@ describeServer("indexes of a table in use", () => {
     expect(await states(store)).toEqual([]);
   }, 120_000);
 
-  /** Runs a child that works on the indexes, and kills it when the server is at `phase` of it. */
-  async function killAt(store: PostgresVectorStore, job: object, phase: RegExp): Promise<void> {
+  /** What the server does for the child: a phase of a build, or how far it has come with dropping an index. */
+  const WORKING = `
+    select a.pid, coalesce(p.phase, 'dropping, index ' || case when i.indislive then 'invalid' else 'dead' end) as state
+    from pg_stat_activity a
+    left join pg_stat_progress_create_index p using (pid)
+    left join pg_index i on a.query ~ '^drop .*index concurrently' and i.indexrelid = to_regclass($1)
+    where a.datname = current_database() and a.pid <> pg_backend_pid() and a.state = 'active'
+      and (a.wait_event_type = 'Lock' or p.phase like 'building%')`;
+
+  /**
+   * Runs a child that works on the indexes, and kills it when the server is at `phase` of it. What it waits for there is
+   * the last of the holds: each one is taken while the server waits for the one before, which then ends.
+   */
+  async function killAt(store: PostgresVectorStore, job: { name: string }, holds: readonly Hold[], phase: RegExp) {
     const args = { tableName: store.tableName, ...testSchema() };
     const text = JSON.stringify({ url: database.url, args, dimensions: DIMENSIONS, options: {}, ...job });
+    const table = store.computedTableName;
+    let release = holds[0] && (await hold(holds[0].by, table));
     const child = spawn(process.execPath, ["--import", "tsx", "test/helpers/index-child.ts", text], {
       cwd: join(import.meta.dirname, "../.."),
       stdio: ["ignore", "ignore", "inherit"],
     });
     const ended = once(child, "exit");
-    for (;;) {
-      const { rows } = await pool.query<{ state: string }>(
-        `select coalesce(p.phase, a.wait_event_type || ' ' || left(a.query, 60)) as state from pg_stat_activity a
-         left join pg_stat_progress_create_index p using (pid)
-         where a.datname = current_database() and a.pid <> pg_backend_pid() and a.state = 'active'`,
-      );
-      if (rows.some(({ state }) => state !== null && phase.test(state))) break;
-      if (child.exitCode !== null) throw new Error("The child ended before it was killed.");
+    const reach = async (wanted: RegExp): Promise<number> => {
+      for (;;) {
+        const name = table.replace(/"[^"]+"$/, `"${job.name}"`);
+        const { rows } = await pool.query<{ pid: number; state: string | null }>(WORKING, [name]);
+        const at = rows.find(({ state }) => state !== null && wanted.test(state));
+        if (at !== undefined) return at.pid;
+        if (child.exitCode !== null) throw new Error("The child ended before it was killed.");
+      }
+    };
+    for (const next of holds.slice(1)) {
+      await reach(next.after!);
+      const before = release!;
+      release = await hold(next.by, table);
+      await before();
     }
+    const pid = await reach(phase);
     child.kill("SIGKILL");
     await ended;
+    // The server looks every two seconds whether its client is there; a hold must not end before it has.
+    if (release === undefined) return;
+    await pool.query("select pg_terminate_backend($1, 10000)", [pid]);
+    await release();
   }
 
-  /** A transaction that has read and written the table, and is as old as can be. */
-  async function holdOpen(store: PostgresVectorStore): Promise<() => Promise<void>> {
+  /** A transaction that a phase waits for. */
+  interface Hold {
+    readonly by: keyof typeof HOLDS;
+    /** Where the server has to be before it begins. */
+    readonly after?: RegExp;
+  }
+  const HOLDS = {
+    writer: (table: string) => `begin; lock table ${table} in row exclusive mode`,
+    // Of a transaction that reads committed rows, an idle one has a lock and no snapshot.
+    reader: (table: string) => `begin; lock table ${table} in access share mode`,
+    snapshot: () => "begin isolation level repeatable read; select count(*) from pg_class",
+  };
+  async function hold(by: Hold["by"], table: string): Promise<() => Promise<void>> {
     const client = await pool.connect();
-    await client.query("begin isolation level repeatable read");
-    await client.query(`update ${store.computedTableName} set metadata = '{}' where id = 'row-1'`);
+    await client.query(HOLDS[by](table));
     return async () => {
       await client.query("rollback");
       client.release();
@@ -117,22 +152,30 @@ describeServer("indexes of a table in use", () => {
   }
 
   const slow = { m: 48, efConstruction: 600, targetRecall: false } as const;
-  it.each<[string, RegExp, boolean]>([
-    ["create", /^waiting for writers before build/, true],
-    ["create", /^building index: loading/, false],
-    ["rebuild", /^waiting for writers before build/, true],
-    ["rebuild", /^building index: loading/, false],
-    ["drop", /^Lock drop .*index concurrently/, true],
+  const [writer, reader, snapshot] = (["writer", "reader", "snapshot"] as const).map((by): Hold => ({ by }));
+  const BEFORE_BUILD = /^waiting for writers before build/;
+  const MARKING_DEAD = /^waiting for readers before marking dead/;
+  const DROPPING = /^dropping, index invalid/;
+  it.each<[string, RegExp, Hold[]]>([
+    ...["create", "rebuild"].flatMap((action): [string, RegExp, Hold[]][] => [
+      [action, BEFORE_BUILD, [writer!]],
+      [action, /^building index: loading/, []],
+      [action, /^waiting for writers before validation/, [writer!, { by: "writer", after: BEFORE_BUILD }]],
+      [action, /^waiting for old snapshots/, [snapshot!]],
+    ]),
+    ["rebuild", MARKING_DEAD, [reader!]],
+    ["rebuild", /^waiting for readers before dropping/, [reader!, { by: "reader", after: MARKING_DEAD }]],
+    ["drop", DROPPING, [reader!]],
+    ["drop", /^dropping, index dead/, [reader!, { by: "reader", after: DROPPING }]],
   ])(
     "%s killed while %s is repaired by the next call",
-    async (action, phase, held) => {
-      const store = await filled(held ? 300 : 4_000);
+    async (action, phase, holds) => {
+      const store = await filled(holds.length > 0 ? 300 : 4_000);
       const name = `${store.tableName}_embedding_hnsw_idx`;
       if (action !== "create") await store.indexes.create({ m: 4, efConstruction: 16, targetRecall: false });
-      const release = held ? await holdOpen(store) : undefined;
       const options = action === "create" ? slow : action === "rebuild" ? { m: 48, efConstruction: 600 } : {};
-      await killAt(store, { action, options, name }, phase);
-      await release?.();
+      const job = { action, options, name };
+      await killAt(store, job, holds, phase);
       if (action === "drop") {
         await store.indexes.create({ m: 4, efConstruction: 16, targetRecall: false });
         expect(await states(store)).toEqual([[name, true]]);
@@ -147,6 +190,6 @@ describeServer("indexes of a table in use", () => {
       expect(await states(store)).toEqual([[name, true]]);
       expect(await store.indexes.advice()).toEqual([]);
     },
-    120_000,
+    60_000,
   );
 });

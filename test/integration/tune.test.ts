@@ -136,8 +136,8 @@ describeServer("tune", () => {
       tableName: TABLE,
       tenancy: "rls",
     });
-    for (const work of [app.indexes.tune(), app.indexes.compare(), app.indexes.probe()]) {
-      expect((await errorOf(work)).name).toBe("TenantIsolationError");
+    for (const verb of ["tune", "compare", "probe"] as const) {
+      expect((await errorOf(app.indexes[verb]())).name).toBe("TenantIsolationError");
     }
     expect((await errorOf(app.indexes.history())).name).toBe("DatabaseError");
     expect((await errorOf(app.indexes.create({ namespace: "app" }))).message).toMatch(/must be owner/);

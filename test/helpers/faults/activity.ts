@@ -1,5 +1,28 @@
 import { Client } from "pg";
-import type { Fault } from "./fault.js";
+import type { Fault, Planted } from "./fault.js";
+import type { BrokenInstallation } from "./installation.js";
+
+/** @returns what comes back when the statement has ended. */
+async function sleepOn(installation: BrokenInstallation, client: Client): Promise<() => Promise<unknown>> {
+  const running = client.query("select pg_sleep(600)").catch(() => undefined);
+  const other = await installation.client();
+  for (;;) {
+    const { rowCount } = await other.query(
+      "select from pg_stat_activity where query like '%pg_sleep(600)%' and state = 'active' and pid <> pg_backend_pid()",
+    );
+    if (rowCount === 1) break;
+  }
+  await other.end();
+  return () => running;
+}
+
+function connectTimes(count: number): Planted {
+  return async ({ url }) => {
+    const clients = Array.from({ length: count }, () => new Client({ connectionString: url }));
+    await Promise.all(clients.map((one) => one.connect()));
+    return () => Promise.all(clients.map((one) => one.end()));
+  };
+}
 
 export const ACTIVITY_FAULTS: readonly Fault[] = [
   {
@@ -14,27 +37,30 @@ export const ACTIVITY_FAULTS: readonly Fault[] = [
       /^Process \d+ of postgres has been idle in a transaction for .* cannot be removed by any vacuum|keeps its locks/,
     cure: /^select pg_terminate_backend\(\d+\);\nalter system set idle_in_transaction_session_timeout/,
     heal: "cure",
+    healthy: async (_, client) => {
+      await client.query("begin; select pg_current_xact_id(); lock table empty in access share mode");
+      return () => client.query("rollback");
+    },
     tidy: "alter system reset idle_in_transaction_session_timeout\nselect pg_reload_conf()",
   },
   {
     id: "long-transaction",
     name: "a statement that does not end",
     table: "empty",
-    plant: async (installation, client) => {
-      const running = client.query("select pg_sleep(600)").catch(() => undefined);
-      const other = await installation.client();
-      for (;;) {
-        const { rowCount } = await other.query(
-          "select from pg_stat_activity where query like '%pg_sleep(600)%' and state = 'active' and pid <> pg_backend_pid()",
-        );
-        if (rowCount === 1) break;
-      }
-      return () => running;
-    },
+    plant: sleepOn,
     limits: { transactionSeconds: 0 },
     evidence: /has been in one transaction for .* cannot be removed by any vacuum/,
     cure: /^select pg_terminate_backend\(\d+\);$/,
     heal: "cure",
+    healthy: async (installation, client) => {
+      const ended = await sleepOn(installation, client);
+      return async () => {
+        await installation.sql(
+          "select pg_terminate_backend(pid) from pg_stat_activity where query ~ '^select pg_sleep.600'",
+        );
+        await ended();
+      };
+    },
   },
   {
     id: "prepared-transaction",
@@ -56,6 +82,9 @@ export const ACTIVITY_FAULTS: readonly Fault[] = [
     evidence: /is [\d,]+ transactions old, and autovacuum should have frozen it at 200,000,000/,
     cure: /vacuum \(freeze\)/,
     heal: { sql: "vacuum (freeze) notes" },
+    healthy:
+      "do $$ begin for i in 1..1200 loop perform pg_current_xact_id(); commit; end loop; end $$\nvacuum (freeze)",
+    apart: {},
   },
   {
     id: "slow-statement",
@@ -77,14 +106,11 @@ export const ACTIVITY_FAULTS: readonly Fault[] = [
     id: "connections-near-limit",
     name: "too few connections",
     table: "empty",
-    plant: async ({ url }) => {
-      const clients = Array.from({ length: 30 }, () => new Client({ connectionString: url }));
-      await Promise.all(clients.map((one) => one.connect()));
-      return () => Promise.all(clients.map((one) => one.end()));
-    },
+    plant: connectTimes(30),
     evidence: /^3\d of 37 connections are in use/,
     cure: /PgBouncer/,
     heal: { sql: "" },
+    healthy: connectTimes(15),
   },
   {
     id: "replication-slot-behind",

@@ -1,22 +1,32 @@
 import type { Client } from "pg";
 import type { Fault } from "./fault.js";
 
-const HNSW = "create index notes_embedding_hnsw_idx on notes using hnsw (embedding vector_cosine_ops)";
-
-/** Cancels a concurrent build while it waits for a transaction: what an interrupted one leaves behind. */
-async function interruptBuild(client: Client, other: Client): Promise<void> {
+/** A concurrent build that waits for a transaction of `other`. */
+async function beginBuild(
+  client: Client,
+  other: Client,
+  name: string,
+  on: string,
+): Promise<{ build: Promise<unknown>; pid: number; other: Client }> {
   await other.query("begin; lock table notes in row exclusive mode");
   const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
-  const build = client
-    .query(HNSW.replace("create index", "create index concurrently"))
-    .catch((error: unknown) => error);
+  const build = client.query(`create index concurrently ${name} on notes ${on}`).catch((error: unknown) => error);
   for (;;) {
-    const { rowCount } = await other.query(
-      "select from pg_index i join pg_class c on c.oid = i.indexrelid where relname = 'notes_embedding_hnsw_idx'",
-    );
+    const { rowCount } = await other.query("select from pg_class where relname = $1", [name]);
     if (rowCount === 1) break;
   }
-  await other.query(`select pg_cancel_backend(${rows[0]!.pid})`);
+  return { build, pid: rows[0]!.pid, other };
+}
+
+/** Cancels a concurrent build while it waits: what an interrupted one leaves behind. */
+async function interruptBuild(client: Client, blocker: Client): Promise<void> {
+  const { build, pid, other } = await beginBuild(
+    client,
+    blocker,
+    "notes_embedding_hnsw_idx",
+    "using hnsw (embedding vector_cosine_ops)",
+  );
+  await other.query(`select pg_cancel_backend(${pid})`);
   await build;
   await other.query("rollback");
 }
@@ -66,6 +76,17 @@ export const INDEX_FAULTS: readonly Fault[] = [
     evidence: /notes_embedding_hnsw_idx on public\.notes is invalid: its build was interrupted/,
     cure: /^reindex index concurrently public\.notes_embedding_hnsw_idx;$/,
     heal: "fix",
+    // A build that is under way is not valid either.
+    healthy: async (installation, client) => {
+      const builder = await installation.client();
+      const { build, other } = await beginBuild(builder, client, "under_way", "(created_at, id, text)");
+      return async () => {
+        await other.query("rollback");
+        await build;
+        await builder.end();
+        await installation.sql("drop index under_way");
+      };
+    },
   },
   {
     id: "index-on-empty-table",
@@ -97,6 +118,16 @@ export const INDEX_FAULTS: readonly Fault[] = [
     evidence: /has [23],\d00 rows and no vector index/,
     cure: /^create index concurrently on public\.plain using hnsw/,
     heal: "cure",
+    apart: {},
+    healthy: async ({ sql }) => {
+      await sql(
+        "create index instead on plain using ivfflat (embedding vector_cosine_ops) with (lists = 10)\ndrop index plain_embedding_hnsw_idx",
+      );
+      return () =>
+        sql(
+          "drop index instead\ncreate index plain_embedding_hnsw_idx on plain using hnsw (embedding vector_cosine_ops) with (m = 4, ef_construction = 16)",
+        );
+    },
     tidy: "set enable_seqscan = off; set enable_sort = off\nselect id from plain order by embedding <=> '[1,0,0,0,0,0,0,0]' limit 1",
   },
   {
@@ -121,6 +152,8 @@ export const INDEX_FAULTS: readonly Fault[] = [
     evidence: /public\.nobody .* has served no statement/,
     cure: /^drop index concurrently public\.nobody;$/,
     heal: { sql: "drop index nobody" },
+    healthy: "create index new_one on notes (content_hash, created_at)",
+    tidy: "drop index if exists new_one",
   },
   {
     id: "index-larger-than-memory",
@@ -129,6 +162,8 @@ export const INDEX_FAULTS: readonly Fault[] = [
     evidence: /more than the 32\.0 kB that effective_cache_size says/,
     cure: /halfvec/,
     heal: { sql: "alter database current reset effective_cache_size" },
+    healthy: "alter database current set effective_cache_size = '64MB'",
+    tidy: "alter database current reset effective_cache_size",
   },
   {
     id: "index-partition-missing",
@@ -141,6 +176,12 @@ export const INDEX_FAULTS: readonly Fault[] = [
     heal: {
       sql: "drop index parts_embedding_hnsw_idx\ncreate index parts_embedding_hnsw_idx on parts using hnsw (embedding vector_cosine_ops) with (m = 4)",
     },
+    healthy:
+      "create index in_pieces on only parts (created_at)\n" +
+      "do $$ declare part regclass; begin for part in select inhrelid from pg_inherits where inhparent = 'parts'::regclass loop " +
+      "execute format('create index %I on %s (created_at)', 'piece_' || part::oid, part); " +
+      "execute format('alter index in_pieces attach partition %I', 'piece_' || part::oid); end loop; end $$",
+    tidy: "drop index if exists in_pieces",
   },
   {
     id: "lexical-index-dead",
@@ -162,5 +203,7 @@ export const INDEX_FAULTS: readonly Fault[] = [
     heal: {
       sql: "do $$ begin execute format('comment on table notes_lexical is %L', replace(obj_description('notes_lexical'::regclass), '\"building\":true', '\"building\":false')); end $$",
     },
+    healthy: `comment on column notes_lexical.tenant_id is '{"building":true}'`,
+    tidy: "comment on column notes_lexical.tenant_id is null",
   },
 ];

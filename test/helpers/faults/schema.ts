@@ -10,6 +10,8 @@ export const SCHEMA_FAULTS: readonly Fault[] = [
     evidence: /There is no table "nowhere"/,
     cure: /init$/,
     heal: { sql: "" },
+    healthy: "create schema elsewhere\ncreate table elsewhere.empty (id int)",
+    tidy: "drop schema if exists elsewhere cascade",
   },
   {
     id: "schema-pending",
@@ -29,6 +31,8 @@ export const SCHEMA_FAULTS: readonly Fault[] = [
     evidence: /pending: loads\//,
     cure: /init --table empty --plan/,
     heal: { sql: "" },
+    healthy: "create table empty_loads_of_old as table empty_loads",
+    tidy: "drop table if exists empty_loads_of_old",
   },
   {
     id: "schema-drift",
@@ -49,6 +53,8 @@ export const SCHEMA_FAULTS: readonly Fault[] = [
     evidence: /has the type vector and not vector\(8\)/,
     cure: /alter column embedding type vector\(8\);$/,
     heal: "cure",
+    healthy: "alter table empty add column any_dimensions vector",
+    tidy: "alter table empty drop column if exists any_dimensions",
   },
   {
     id: "column-type-drift",
@@ -58,6 +64,8 @@ export const SCHEMA_FAULTS: readonly Fault[] = [
     evidence: /has the type vector\(9\) and not vector\(8\)/,
     cure: /alter column embedding type vector\(8\);$/,
     heal: "cure",
+    healthy: "alter table empty add column nine_dimensions vector(9)",
+    tidy: "alter table empty drop column if exists nine_dimensions",
   },
   {
     id: "primary-key-missing",
@@ -67,6 +75,10 @@ export const SCHEMA_FAULTS: readonly Fault[] = [
     evidence: /has no primary key/,
     cure: /add primary key \(tenant_id, collection, "id"\);$/,
     heal: "cure",
+    healthy: async ({ sql }) => {
+      await sql("alter table empty rename constraint empty_pkey to empty_key");
+      return () => sql("alter table empty rename constraint empty_key to empty_pkey");
+    },
   },
   {
     id: "trigger-missing",

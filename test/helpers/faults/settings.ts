@@ -53,6 +53,8 @@ export const SETTING_FAULTS: readonly Fault[] = [
     ...stored("work_mem", "'512MB'"),
     evidence: /512 MB for each sort, and there may be 40 connections: 20\.0 GB/,
     cure: /set work_mem = '32MB';$/,
+    healthy: "create role reporter\nalter role reporter set work_mem = '512MB'",
+    tidy: "drop role if exists reporter",
   },
   {
     id: "parallel-maintenance-off",
@@ -102,6 +104,10 @@ export const SETTING_FAULTS: readonly Fault[] = [
     evidence: /^autovacuum is off/,
     cure: /^alter system set autovacuum = on;/,
     heal: { sql: "alter system reset autovacuum\nselect pg_reload_conf()\nselect pg_sleep(0.05)" },
+    healthy: async (installation) => {
+      await system("autovacuum_vacuum_cost_limit", "300")(installation);
+      return () => installation.sql("alter system reset autovacuum_vacuum_cost_limit\nselect pg_reload_conf()");
+    },
   },
   {
     id: "durability-off",
@@ -122,6 +128,8 @@ export const SETTING_FAULTS: readonly Fault[] = [
     evidence: /^full_page_writes is off/,
     cure: /^alter system set full_page_writes = on;/,
     heal: { sql: "alter system reset full_page_writes\nselect pg_reload_conf()" },
+    healthy: "alter database current set wal_compression = on",
+    tidy: "alter database current reset wal_compression",
   },
   {
     id: "shared-buffers-small",
@@ -147,6 +155,8 @@ export const SETTING_FAULTS: readonly Fault[] = [
     heal: {
       sql: "drop table wide, wide_loads\ndelete from langchain_pgvector_revisions where relation in ('wide', 'wide_loads')\ndelete from langchain_pgvector_models where store = 'wide'",
     },
+    healthy: "create table texts as select g, repeat(md5(g::text), 50) as text from generate_series(1, 4000) g",
+    tidy: "drop table if exists texts",
   },
   {
     id: "pgvector-old",
@@ -157,6 +167,14 @@ export const SETTING_FAULTS: readonly Fault[] = [
     evidence: /^pgvector 0\.8\.0 is older than 0\.8\.4/,
     cure: /^alter extension vector update;$/,
     heal: "cure",
+    // Newer, although its text comes before that of the package.
+    healthy: async ({ sql }) => {
+      await sql("update pg_extension set extversion = '0.8.10' where extname = 'vector'");
+      return () =>
+        sql(
+          "update pg_extension e set extversion = default_version from pg_available_extensions a where a.name = extname and extname = 'vector'",
+        );
+    },
   },
   {
     id: "pgvector-update-pending",
@@ -166,5 +184,7 @@ export const SETTING_FAULTS: readonly Fault[] = [
     evidence: /still the SQL objects of 0\.8\.6/,
     cure: /^alter extension vector update;$/,
     heal: "cure",
+    healthy: "create extension pg_trgm version '1.5'",
+    tidy: "drop extension if exists pg_trgm",
   },
 ];

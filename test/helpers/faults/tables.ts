@@ -11,7 +11,7 @@ export const TABLE_FAULTS: readonly Fault[] = [
     evidence: /^1,200 rows of public\.plain are dead \(40 %\), .* quicker to build the graph anew first/,
     cure: /^reindex index concurrently public\.plain_embedding_idx;\nvacuum \(analyze/,
     heal: "fix",
-    healthy: "delete from plain where id::int % 5 = 0",
+    healthy: "update plain set metadata = '{}' where id::int % 5 = 0",
   },
   {
     id: "autovacuum-disabled",
@@ -45,6 +45,8 @@ export const TABLE_FAULTS: readonly Fault[] = [
     evidence: /about .* rows and was never analyzed/,
     cure: /^analyze public\.loose;$/,
     heal: "fix",
+    // Counted from zero, as after a crash, and analyzed since.
+    healthy: "select pg_stat_reset_single_table_counters('loose'::regclass)\nanalyze loose",
     tidy: "delete from loose where id::int > 4000\nselect pg_stat_force_next_flush()\nvacuum (analyze) loose",
   },
   {
@@ -94,6 +96,11 @@ export const TABLE_FAULTS: readonly Fault[] = [
     evidence: /has 1\d\.\d MB, and its .* rows need about/,
     cure: /vacuum \(full, analyze\) public\.loose;$/,
     heal: "cure",
+    healthy:
+      "insert into loose (tenant_id, collection, id, text, content_hash) select 'default', '', (10000 + g)::text, " +
+      "repeat(md5(g::text), 50), '' from generate_series(1, 1000) g\n" +
+      "delete from loose where id::int > 10000 and id::int % 10 > 0\nselect pg_stat_force_next_flush()\nvacuum (analyze) loose",
+    apart: {},
     tidy: "delete from loose where id::int > 10000\nselect pg_stat_force_next_flush()\nvacuum (full, analyze) loose",
   },
   {

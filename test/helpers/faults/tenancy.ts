@@ -8,6 +8,8 @@ export const TENANCY_FAULTS: readonly Fault[] = [
     evidence: /does not force row-level security, so its owner sees all tenants/,
     cure: /^alter table public\.notes force row level security;$/,
     heal: "fix",
+    healthy: "create table theirs (id int)\nalter table theirs enable row level security",
+    tidy: "drop table if exists theirs",
   },
   {
     id: "row-security-off",
@@ -18,6 +20,9 @@ export const TENANCY_FAULTS: readonly Fault[] = [
     evidence: /^The partition .* has no row-level security/,
     cure: /enable row level security/,
     heal: "fix",
+    healthy:
+      "create table theirs_too (id int, at date) partition by range (at)\ncreate table theirs_first partition of theirs_too default",
+    tidy: "drop table if exists theirs_too",
   },
   {
     id: "policy-missing",
@@ -26,6 +31,11 @@ export const TENANCY_FAULTS: readonly Fault[] = [
     evidence: /The policy langchain_pgvector_tenant on public\.notes is missing/,
     cure: /^create policy langchain_pgvector_tenant on public\.notes/,
     heal: "fix",
+    healthy:
+      "do $$ declare p pg_policies; begin select * into p from pg_policies where tablename = 'notes' and policyname = 'langchain_pgvector_tenant'; " +
+      "drop policy langchain_pgvector_tenant on notes; " +
+      "execute format('create policy langchain_pgvector_tenant on notes as %s for %s to %s using (%s)', p.permissive, p.cmd, " +
+      "array_to_string(p.roles, ', '), p.qual) || coalesce(format(' with check (%s)', p.with_check), ''); end $$",
   },
   {
     id: "extra-policy",
@@ -64,6 +74,8 @@ export const TENANCY_FAULTS: readonly Fault[] = [
     evidence: /has truncate on public\.notes; policies do not bind/,
     cure: /^revoke truncate on public\.notes from langchain_pgvector_app;$/,
     heal: "fix",
+    healthy: "create table scratch (id int)\ngrant truncate on scratch to langchain_pgvector_app",
+    tidy: "drop table if exists scratch",
   },
   {
     id: "tenant-setting-stored",
@@ -84,5 +96,7 @@ export const TENANCY_FAULTS: readonly Fault[] = [
     evidence: /is set on a connection outside any transaction/,
     cure: /^reset app\.current_tenant;$/,
     heal: { sql: "" },
+    healthy: "",
+    apart: { options: "-c app.current_tenant= -c app.tenant=a" },
   },
 ];
