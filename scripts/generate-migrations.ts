@@ -52,6 +52,8 @@ export const MESSAGES_MIGRATIONS: readonly Migration[] = ${folder("messages")};
 
 export const TENANTS_MIGRATIONS: readonly Migration[] = ${folder("tenants")};
 
+export const BACKFILLS_MIGRATIONS: readonly Migration[] = ${folder("backfills")};
+
 export const LEXICAL_MIGRATIONS: readonly Migration[] = ${folder("lexical")};
 `;
 

@@ -12,15 +12,52 @@ create table if not exists {{models}} (
   column_name text not null,
   provider text,
   model text,
+  revision text,
   dimensions integer not null check (dimensions > 0),
+  full_dimensions integer not null check (full_dimensions >= dimensions),
   metric text not null check (metric in ('cosine', 'euclidean', 'innerProduct')),
   storage_type text not null check (storage_type in ('vector', 'halfvec')),
+  quantization text not null default 'none' check (quantization in ('none', 'binary')),
+  document_prefix text not null default '',
+  query_prefix text not null default '',
+  normalized boolean,
+  fingerprint text not null,
+  probe bytea,
+  derived_from integer,
+  comparison jsonb,
   state text not null check (state in ('building', 'ready', 'active', 'retiring', 'dropped')),
   created_at timestamptz not null default now(),
   primary key (store, version)
 );
 
 create unique index if not exists langchain_pgvector_models_active on {{models}} (store) where state = 'active';
+
+create table if not exists {{epochs}} (
+  store text primary key,
+  epoch bigint not null,
+  overrides boolean not null default false
+);
+
+create table if not exists {{processes}} (
+  store text not null,
+  process uuid not null,
+  label text not null,
+  fingerprints text[] not null,
+  seen_at timestamptz not null default now(),
+  primary key (store, process)
+);
+
+create or replace function {{epochFence}}(actual bigint, expected bigint) returns boolean
+language plpgsql stable as $$
+begin
+  if actual = expected then
+    return true;
+  end if;
+  raise exception using errcode = 'LP001',
+    message = format('the embedding models of the store have changed (epoch %s, not %s)', actual, expected),
+    hint = 'Nothing was read or written; run it again.';
+end
+$$;
 
 create table if not exists {{maintenance}} (
   store text not null,

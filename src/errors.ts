@@ -102,6 +102,19 @@ export class SchemaDriftError extends LangChainPgvectorError {
   readonly code = "SCHEMA_DRIFT";
 }
 
+/** A model version cannot be made the active one now. */
+export class CutoverBlockedError extends LangChainPgvectorError {
+  readonly code = "CUTOVER_BLOCKED";
+
+  constructor(
+    message: string,
+    /** What speaks against it, each with its cure. */
+    readonly objections: readonly string[],
+  ) {
+    super(message);
+  }
+}
+
 /** A vector index could not be built; what was left of it has been removed. */
 export class IndexBuildError extends LangChainPgvectorError {
   readonly code = "INDEX_BUILD";

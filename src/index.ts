@@ -84,6 +84,28 @@ export type { RawQuery } from "./store/explain/select-only.js";
 export type { DoctorFinding, Severity } from "./store/finding.js";
 export type { DocumentFilter, Filter } from "./store/filter/index.js";
 export type { GetParams, StoredChunk } from "./store/get.js";
+export type { AddModelOptions, AddModelPlan } from "./models/add.js";
+export type {
+  AdoptedVector,
+  BackfillOptions,
+  BackfillProgress,
+  BackfillResult,
+  SetAsideRow,
+} from "./models/backfill/options.js";
+export type {
+  CompareModelsOptions,
+  CompareQuery,
+  CompareThresholds,
+  Comparison as ModelComparison,
+  VersionFigures,
+} from "./models/compare/compare.js";
+export { comparisonHtml, comparisonText } from "./models/compare/report.js";
+export type { ModelAdmin } from "./models/model-admin.js";
+export type { StoreProcess } from "./models/processes.js";
+export type { Retired, RetireOptions, RetirePlan } from "./models/retire.js";
+export type { ModelSizing } from "./models/sizing.js";
+export type { ModelInfo, ModelsStatus, ModelStatus } from "./models/status.js";
+export type { Switched, SwitchOptions, SwitchPlan } from "./models/switch.js";
 export type { NeighbourOptions, PlacedChunk } from "./store/neighbours.js";
 export type { PostProcessContext, PostProcessor } from "./store/post-process/post-process.js";
 export type { Reranker } from "./store/post-process/rerank.js";
@@ -113,6 +135,7 @@ export {
   ChromaServerError,
   ConfigurationError,
   ContentCipherError,
+  CutoverBlockedError,
   DatabaseError,
   DimensionMismatchError,
   FilterError,

@@ -3,6 +3,7 @@ create table {{tenants}} (
   store text not null,
   state text not null default 'active' check (state in ('active', 'suspended', 'deleting')),
   created_at timestamptz not null default now(),
+  model_version integer,
   primary key (tenant_id, store)
 );
 

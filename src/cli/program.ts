@@ -16,6 +16,7 @@ import { addImport } from "./import/index.js";
 import { addIndexes } from "./indexes/index.js";
 import { addIngest } from "./ingest.js";
 import { addInit } from "./init.js";
+import { addModels } from "./models/index.js";
 import { addSearch } from "./search.js";
 import { addSize } from "./size.js";
 import { addStats } from "./stats.js";
@@ -61,6 +62,7 @@ function createProgram(context: CliContext): Command {
   addImport(program, context);
   addExport(program, context);
   addTenants(program, context);
+  addModels(program, context);
   addIndexes(program, context);
   program.commandsGroup("Operate:");
   addDoctor(program, context);

@@ -1,14 +1,14 @@
 import { COPY_DATA, type CopySource } from "./copy-in.js";
 import type { VectorSlab } from "./vector-slab.js";
 
-/** A row without its vector. */
+/** A row without its vectors. */
 export interface CopyRow {
   readonly id: string;
   readonly content: string;
   /** JSON text. */
   readonly metadata: string;
   readonly contentHash: Uint8Array;
-  /** Of its vector in the slab. */
+  /** Of its vectors in the slabs. */
   readonly slot: number;
 }
 
@@ -35,7 +35,7 @@ export class CopyBuffers {
 
 /**
  * Encodes rows as COPY BINARY straight into reused buffers. The columns are those of `constants`, then id, content,
- * metadata, content hash and embedding.
+ * metadata, content hash and the vectors of each slab, null where it has none.
  *
  * @see https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-BINARY-FORMAT
  */
@@ -43,9 +43,9 @@ export class CopyEncoder {
   /** What every row begins with: the number of fields, and the fields that are the same in all rows. */
   readonly #prefix: Buffer;
 
-  constructor(constants: readonly string[]) {
+  constructor(constants: readonly string[], vectors: number) {
     const count = Buffer.alloc(2);
-    count.writeInt16BE(constants.length + 5);
+    count.writeInt16BE(constants.length + 4 + vectors);
     const fields = constants.map((text) => {
       const length = Buffer.byteLength(text);
       const field = Buffer.alloc(4 + length);
@@ -56,16 +56,16 @@ export class CopyEncoder {
     this.#prefix = Buffer.concat([count, ...fields]);
   }
 
-  /** The rows, in their order, as the data of one COPY; `slab` holds their vectors. */
-  source(rows: readonly CopyRow[], slab: VectorSlab, buffers: CopyBuffers): CopySource {
-    return { buffers: BUFFERS - 1, chunks: () => this.#chunks(rows, slab, buffers) };
+  /** The rows, in their order, as the data of one COPY; `slabs` hold their vectors. */
+  source(rows: readonly CopyRow[], slabs: readonly VectorSlab[], buffers: CopyBuffers): CopySource {
+    return { buffers: BUFFERS - 1, chunks: () => this.#chunks(rows, slabs, buffers) };
   }
 
-  *#chunks(rows: readonly CopyRow[], slab: VectorSlab, buffers: CopyBuffers): Generator<Buffer> {
+  *#chunks(rows: readonly CopyRow[], slabs: readonly VectorSlab[], buffers: CopyBuffers): Generator<Buffer> {
     let buffer = buffers.take();
     let offset = MESSAGE_HEADER + SIGNATURE.copy(buffer, MESSAGE_HEADER);
     for (const row of rows) {
-      const most = this.#mostBytes(row, slab);
+      const most = this.#mostBytes(row, slabs);
       if (offset + most > buffer.length && offset > MESSAGE_HEADER) {
         yield finish(buffer, offset);
         buffer = buffers.take();
@@ -73,7 +73,7 @@ export class CopyEncoder {
       }
       // A row beyond the size of a buffer gets one of its own.
       if (offset + most > buffer.length) buffer = Buffer.allocUnsafe(MESSAGE_HEADER + most);
-      offset = this.#write(buffer, offset, row, slab);
+      offset = this.#write(buffer, offset, row, slabs);
     }
     if (offset + TRAILER.length > buffer.length) {
       yield finish(buffer, offset);
@@ -84,12 +84,12 @@ export class CopyEncoder {
   }
 
   /** A UTF-16 unit takes at most three bytes in UTF-8; counting exactly would cost a pass over the text. */
-  #mostBytes({ id, content, metadata, contentHash }: CopyRow, slab: VectorSlab): number {
+  #mostBytes({ id, content, metadata, contentHash }: CopyRow, slabs: readonly VectorSlab[]): number {
     const texts = 3 * (id.length + content.length + metadata.length);
-    return this.#prefix.length + texts + contentHash.length + 17 + slab.stride;
+    return this.#prefix.length + texts + contentHash.length + 17 + slabs.reduce((sum, { stride }) => sum + stride, 0);
   }
 
-  #write(buffer: Buffer, start: number, row: CopyRow, slab: VectorSlab): number {
+  #write(buffer: Buffer, start: number, row: CopyRow, slabs: readonly VectorSlab[]): number {
     let offset = start + this.#prefix.copy(buffer, start);
     offset = writeText(buffer, offset, row.id);
     offset = writeText(buffer, offset, row.content);
@@ -100,7 +100,12 @@ export class CopyEncoder {
     offset = buffer.writeInt32BE(row.contentHash.length, offset);
     buffer.set(row.contentHash, offset);
     offset += row.contentHash.length;
-    return offset + slab.bytes.copy(buffer, offset, row.slot * slab.stride, (row.slot + 1) * slab.stride);
+    for (const slab of slabs) {
+      offset = slab.has(row.slot)
+        ? offset + slab.bytes.copy(buffer, offset, row.slot * slab.stride, (row.slot + 1) * slab.stride)
+        : buffer.writeInt32BE(-1, offset);
+    }
+    return offset;
   }
 }
 

@@ -57,12 +57,20 @@ const MOVE_PATIENCE_MS = 30_000;
 /** All of the library's I/O: statements, transactions and exclusive connections over any pool. */
 export class Database {
   readonly #prepared = new PreparedStatements();
+  #primary: Database | undefined;
 
   /** @param replicas standbys that take statements which say so. */
   constructor(
     readonly pool: Pool,
     readonly replicas?: Replicas,
   ) {}
+
+  /** The same without replicas. */
+  get primary(): Database {
+    if (this.replicas === undefined) return this;
+    this.#primary ??= new Database(this.pool);
+    return this.#primary;
+  }
 
   get embedded(): boolean {
     return isEmbedded(this.pool);

@@ -11,10 +11,12 @@ export const SQLSTATE = {
   invalidRegularExpression: "2201B",
   uniqueViolation: "23505",
   diskFull: "53100",
+  /** Of ours, see `sql/registry.sql`: the models of the store have changed. */
+  epochChanged: "LP001",
 } as const;
 
 /** A deadlock, a serialization failure, a server that shuts down or starts up, too many connections. */
-const RETRYABLE: ReadonlySet<string> = new Set(["40P01", "40001", "57P01", "57P02", "57P03", "53300"]);
+const RETRYABLE: ReadonlySet<string> = new Set(["40P01", "40001", "57P01", "57P02", "57P03", "53300", "LP001"]);
 
 /** The SQLSTATE of a driver's error, or `undefined` for anything else. */
 export function sqlstateOf(error: unknown): string | undefined {

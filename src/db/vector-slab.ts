@@ -15,6 +15,7 @@ export class VectorSlab {
   readonly stride: number;
   readonly #floats: Float32Array;
   readonly #halves: Uint16Array | undefined;
+  readonly #filled: Uint8Array;
 
   constructor(
     rows: number,
@@ -24,6 +25,7 @@ export class VectorSlab {
     const size = type === "vector" ? 4 : 2;
     // Whole multiples of four, so that each vector can be written as numbers in place.
     this.stride = HEADER + size * dimensions;
+    this.#filled = new Uint8Array(rows);
     const memory = new ArrayBuffer(Math.ceil((this.stride * rows) / 4) * 4);
     this.bytes = Buffer.from(memory);
     this.#floats = type === "vector" ? new Float32Array(memory) : new Float32Array(dimensions);
@@ -34,8 +36,15 @@ export class VectorSlab {
     }
   }
 
-  /** @param vector of `dimensions` numbers, checked already. */
-  put(slot: number, vector: ArrayLike<number>): void {
+  /** Whether there is a vector in a slot. */
+  has(slot: number): boolean {
+    return this.#filled[slot] === 1;
+  }
+
+  /** @param vector of `dimensions` numbers, checked already, or none. */
+  put(slot: number, vector: ArrayLike<number> | undefined): void {
+    this.#filled[slot] = vector === undefined ? 0 : 1;
+    if (vector === undefined) return;
     const start = slot * this.stride + HEADER;
     const end = (slot + 1) * this.stride;
     if (this.#halves === undefined) {

@@ -7,15 +7,16 @@ import { ConfigurationError } from "../errors.js";
 import { lexicalTables, type StoredLexicalSettings } from "./lexical.js";
 import { readPromotedKeys, type PromotedColumnFacts, type PromotedKey } from "./promoted-keys.js";
 import {
+  backfillTables,
   loadsTable,
   messagesTable,
-  MODELS_TABLE,
   REVISIONS_TABLE,
   sourceTables,
   TENANTS_TABLE,
   type Layout,
-  type ModelVersion,
+  type RegisteredModel,
 } from "./layout.js";
+import { modelsJson, toStoredModels, type StoredModels } from "./stored-models.js";
 
 /** Facts about the server that statements depend on; they do not change while a store is open. */
 export interface ServerInfo {
@@ -75,7 +76,15 @@ export interface SchemaState {
   /** The tables of {@link sourceTables}. */
   readonly sources: RelationState;
   readonly messages: RelationState;
-  readonly activeModel: ModelVersion | undefined;
+  /** The tables of its backfills, which are made together. */
+  readonly backfills: RelationState;
+  readonly activeModel: RegisteredModel | undefined;
+  /** All versions that have a column, the oldest first. */
+  readonly models: readonly RegisteredModel[];
+  /** See `EPOCHS_TABLE`; 0 without a registry. */
+  readonly epoch: number;
+  /** Whether some tenants read another version than the active one. */
+  readonly overrides: boolean;
   /** Metadata keys that the table of chunks has a column for. */
   readonly promotedKeys: readonly PromotedKey[];
   /** Bytes of the table of chunks; looked up only when a column has to be added for a promoted key. */
@@ -124,6 +133,7 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
         ${relationFacts(loadsTable(layout), layout.appRole)} as loads,
         ${relationFacts(sourceTables(layout)[0], layout.appRole)} as sources,
         ${relationFacts(messagesTable(layout), layout.appRole)} as messages,
+        ${relationFacts(backfillTables(layout)[0], layout.appRole)} as backfills,
         ${relationFacts(TENANTS_TABLE, layout.appRole)} as tenants,
         ${relationFacts(lexicalTables(layout.table)[0], layout.appRole)} as lexical,
         ${roleFacts(layout.appRole)} as role,
@@ -164,7 +174,11 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
     loads: toRelation(row.loads, registry, loadsTable(layout)),
     sources: toRelation(row.sources, registry, sourceTables(layout)[0]),
     messages: toRelation(row.messages, registry, messagesTable(layout)),
-    activeModel: registry?.model,
+    backfills: toRelation(row.backfills, registry, backfillTables(layout)[0]),
+    activeModel: registry?.models.find((model) => model.state === "active"),
+    models: registry?.models ?? [],
+    epoch: registry?.epoch ?? 0,
+    overrides: registry?.overrides ?? false,
     promotedKeys: readPromotedKeys(layout.table, row.chunks?.promoted ?? []),
     chunksSize: row.size ?? undefined,
   };
@@ -195,6 +209,7 @@ interface InspectRow {
   loads: RelationFacts | null;
   sources: RelationFacts | null;
   messages: RelationFacts | null;
+  backfills: RelationFacts | null;
   tenants: RelationFacts | null;
   lexical: RelationFacts | null;
   role: RoleState;
@@ -210,9 +225,8 @@ interface RelationFacts {
   comment: string | null;
 }
 
-interface Registry {
+interface Registry extends StoredModels {
   readonly revisions: ReadonlyMap<string, { revision: number; breakingRevision: number }>;
-  readonly model: ModelVersion | undefined;
 }
 
 function relationFacts(table: string, appRole: string | undefined): Sql {
@@ -298,20 +312,19 @@ async function readRegistry(session: Session, schema: string, layout: Layout): P
   const { rows } = await session.execute({
     name: "registry",
     sql: sql`
-      select relation, revision, breaking, null as model
+      select relation, revision, breaking, null as models
       from ${qualified(schema, REVISIONS_TABLE)}
       where relation in (${layout.table}, ${layout.collectionsTable ?? layout.table}, ${loadsTable(layout)},
-        ${messagesTable(layout)}, ${sourceTables(layout)[0]}, ${TENANTS_TABLE}, ${lexicalTables(layout.table)[0]})
+        ${messagesTable(layout)}, ${sourceTables(layout)[0]}, ${backfillTables(layout)[0]}, ${TENANTS_TABLE},
+        ${lexicalTables(layout.table)[0]})
       union all
-      select null, null, null, to_jsonb(m)
-      from ${qualified(schema, MODELS_TABLE)} m
-      where m.store = ${layout.table} and m.state = 'active'`,
+      select null, null, null, ${modelsJson(schema, layout.table)}`,
   });
   const revisions = new Map<string, { revision: number; breakingRevision: number }>();
-  let model: ModelVersion | undefined;
+  let found: StoredModels = { models: [], epoch: 0, overrides: false };
   for (const row of rows) {
-    if (row.model !== null) {
-      model = toModelVersion(row.model as ModelRow);
+    if (row.models !== null) {
+      found = toStoredModels(row.models);
       continue;
     }
     const { relation, revision, breaking } = row as { relation: string; revision: number; breaking: boolean };
@@ -321,27 +334,5 @@ async function readRegistry(session: Session, schema: string, layout: Layout): P
       breakingRevision: Math.max(breaking ? revision : 0, known?.breakingRevision ?? 0),
     });
   }
-  return { revisions, model };
-}
-
-interface ModelRow {
-  version: number;
-  column_name: string;
-  provider: string | null;
-  model: string | null;
-  dimensions: number;
-  metric: ModelVersion["metric"];
-  storage_type: ModelVersion["storageType"];
-}
-
-function toModelVersion(row: ModelRow): ModelVersion {
-  return {
-    version: row.version,
-    column: row.column_name,
-    provider: row.provider ?? undefined,
-    model: row.model ?? undefined,
-    dimensions: row.dimensions,
-    metric: row.metric,
-    storageType: row.storage_type,
-  };
+  return { revisions, ...found };
 }

@@ -6,6 +6,12 @@ import type { PromotedKey } from "./promoted-keys.js";
 
 export const REVISIONS_TABLE = "langchain_pgvector_revisions";
 export const MODELS_TABLE = "langchain_pgvector_models";
+/** Which epoch of its models each store is in: it grows with everything that changes what reads and writes have to do. */
+export const EPOCHS_TABLE = "langchain_pgvector_epochs";
+/** Processes that have a store open while it changes its model. */
+export const PROCESSES_TABLE = "langchain_pgvector_processes";
+/** Raises SQLSTATE LP001 where two epochs differ. */
+export const EPOCH_FENCE = "langchain_pgvector_epoch";
 /** What was changed for the time of a bulk load and has to be restored after it. */
 export const MAINTENANCE_TABLE = "langchain_pgvector_maintenance";
 /** What recall probes have found, for indexes as a whole: it says nothing about any tenant. */
@@ -48,6 +54,8 @@ export interface Layout {
 }
 
 export type StorageType = "vector" | "halfvec";
+/** How vectors are found beside their own index: `binary` by their signs, the best of which are compared exactly. */
+export type Quantization = "none" | "binary";
 export type Metric = "cosine" | "euclidean" | "innerProduct";
 
 /** One embedding model whose vectors the store holds, and where. */
@@ -61,6 +69,34 @@ export interface ModelVersion {
   readonly dimensions: number;
   readonly metric: Metric;
   readonly storageType: StorageType;
+  /** @defaultValue `"none"` */
+  readonly quantization?: Quantization;
+  /** Binary form of the vector that the embedder gave for the probe text, when it was asked. */
+  readonly probe?: Uint8Array | undefined;
+}
+
+/**
+ * `building`: written to, and being filled. `ready`: complete and indexed. `active`: what searches use. `retiring`: still
+ * written to, so that there is a way back. `dropped`: its column is going or gone.
+ */
+export type ModelState = "building" | "ready" | "active" | "retiring" | "dropped";
+
+/** A model version as the registry keeps it. */
+export interface RegisteredModel extends ModelVersion {
+  readonly state: ModelState;
+  readonly revision: string | undefined;
+  /** Dimensions of the vectors that the model gives; more than `dimensions` where they are shortened to that. */
+  readonly fullDimensions: number;
+  readonly quantization: Quantization;
+  /** Put in front of documents and of queries before they are embedded. */
+  readonly documentPrefix: string;
+  readonly queryPrefix: string;
+  /** Whether the vectors are of unit length, when that was looked at. */
+  readonly normalized: boolean | undefined;
+  /** Names the model, its dimensions and its prefixes in `embedders`. */
+  readonly fingerprint: string;
+  /** The version from whose vectors this one's are made, without embedding. */
+  readonly derivedFrom: number | undefined;
 }
 
 /** The table that keeps how far the bulk loads of a store have come. */
@@ -78,12 +114,17 @@ export function messagesTable({ table }: Pick<Layout, "table">): string {
   return shortenName(`${table}_messages`);
 }
 
+/** The tables of a store's backfills: which pages are whose, and the rows that could not be embedded. */
+export function backfillTables({ table }: Pick<Layout, "table">): readonly [ranges: string, setAside: string] {
+  return [shortenName(`${table}_backfill`), shortenName(`${table}_set_aside`)];
+}
+
 /** @throws ConfigurationError when two columns share a name, or a name cannot be an identifier. */
 export function checkLayout(layout: Layout): void {
   for (const name of [layout.table, layout.schema, layout.extensionSchema, layout.collectionsTable, layout.appRole]) {
     if (name !== undefined) quoteIdentifier(name);
   }
-  const own = [loadsTable(layout), messagesTable(layout), ...sourceTables(layout)];
+  const own = [loadsTable(layout), messagesTable(layout), ...sourceTables(layout), ...backfillTables(layout)];
   if (layout.collectionsTable !== undefined && own.includes(layout.collectionsTable)) {
     throw new ConfigurationError(
       `"collectionTableName" is ${JSON.stringify(layout.collectionsTable)}, the name of a table of the library's own.`,
@@ -128,6 +169,11 @@ export function migrationNames(schema: string, layout: Layout): Record<string, s
     tenants: quoteQualified(schema, TENANTS_TABLE),
     maintenance: quoteQualified(schema, MAINTENANCE_TABLE),
     recall: quoteQualified(schema, RECALL_TABLE),
+    backfill: quoteQualified(schema, backfillTables(layout)[0]),
+    setAside: quoteQualified(schema, backfillTables(layout)[1]),
+    epochs: quoteQualified(schema, EPOCHS_TABLE),
+    processes: quoteQualified(schema, PROCESSES_TABLE),
+    epochFence: quoteQualified(schema, EPOCH_FENCE),
     loads: quoteQualified(schema, loadsTable(layout)),
     sources: quoteQualified(schema, sources),
     vectorCache: quoteQualified(schema, vectorCache),

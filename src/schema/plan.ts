@@ -2,6 +2,7 @@ import { quoteIdentifier, quoteLiteral, quoteQualified } from "../db/identifiers
 import { ConfigurationError, SchemaDriftError, SchemaVersionError } from "../errors.js";
 import { lexicalNames, lexicalTables } from "./lexical.js";
 import {
+  backfillTables,
   FIXED_COLUMNS,
   loadsTable,
   messagesTable,
@@ -14,6 +15,7 @@ import {
   type ModelVersion,
 } from "./layout.js";
 import {
+  BACKFILLS_MIGRATIONS,
   CHUNKS_MIGRATIONS,
   LEXICAL_MIGRATIONS,
   COLLECTIONS_MIGRATIONS,
@@ -26,8 +28,10 @@ import {
 } from "./migrations.generated.js";
 import { planPromotedKeys, promotedSql } from "./plan-promoted-keys.js";
 import { checkPartitions, chunksStorage, newPartitionsSql } from "./partitions.js";
+import { fingerprintOf } from "./fingerprint.js";
 import { grantSteps, planAppRole, planTenancy, rowSecuritySql } from "./tenancy.js";
 import type { RelationState, SchemaState } from "./inspect.js";
+import { vectorTriggerSql } from "./vector-trigger.js";
 
 /** One transaction's worth of SQL on the way to the current schema. */
 export interface SchemaStep {
@@ -76,6 +80,8 @@ export function planSchema(
   const [sources, vectorCache] = sourceTables(layout);
   checkRelation(state.sources, sources, SOURCES_MIGRATIONS);
   checkRelation(state.messages, messagesTable(layout), MESSAGES_MIGRATIONS);
+  const [ranges, setAside] = backfillTables(layout);
+  checkRelation(state.backfills, ranges, BACKFILLS_MIGRATIONS);
   if (state.tenants.exists) checkRelation(state.tenants, TENANTS_TABLE, TENANTS_MIGRATIONS);
 
   const names: Record<string, string> = {
@@ -97,7 +103,7 @@ export function planSchema(
     migration.revision === 1 && layout.tenancy === "rls" ? rowSecuritySql(state.schema, layout, relation) : "";
   for (const migration of pending(state.chunks, CHUNKS_MIGRATIONS)) {
     const first = migration.revision === 1;
-    const more = first ? registerModel(names.models!, layout, model) + promotedSql(state, layout) : "";
+    const more = first ? registerModel(state, layout, model) + promotedSql(state, layout) : "";
     const partitions = first ? newPartitionsSql(state.schema, layout) : "";
     const sql = partitions + secured(migration, layout.table) + more;
     steps.push(migrationStep("chunks", layout.table, migration, names, sql));
@@ -125,6 +131,10 @@ export function planSchema(
   for (const migration of pending(state.messages, MESSAGES_MIGRATIONS)) {
     const table = messagesTable(layout);
     steps.push(migrationStep("messages", table, migration, names, secured(migration, table)));
+  }
+  for (const migration of pending(state.backfills, BACKFILLS_MIGRATIONS)) {
+    const both = secured(migration, ranges) + secured(migration, setAside);
+    steps.push(migrationStep("backfills", ranges, migration, names, both));
   }
   steps.push(...planPromotedKeys(state, layout, options));
   steps.push(...planTenancy(state, layout, options.enableTenancy ?? false));
@@ -156,23 +166,42 @@ function planLexical(state: SchemaState, layout: Layout, names: Record<string, s
   );
 }
 
-/** SQL that records the active embedding model of a store. */
-export function registerModel(models: string, layout: Layout, model: ModelVersion): string {
+/** SQL that records the first embedding model of a store, and keeps its vectors and their texts together. */
+export function registerModel(state: SchemaState, layout: Layout, model: ModelVersion): string {
+  const names = migrationNames(state.schema, layout);
   const values = [
     quoteLiteral(layout.table),
     String(model.version),
     quoteLiteral(model.column),
-    model.provider === undefined ? "null" : quoteLiteral(model.provider),
-    model.model === undefined ? "null" : quoteLiteral(model.model),
+    optional(model.provider),
+    optional(model.model),
+    String(model.dimensions),
     String(model.dimensions),
     quoteLiteral(model.metric),
     quoteLiteral(model.storageType),
+    quoteLiteral(model.quantization ?? "none"),
+    quoteLiteral(fingerprintOf(model)),
+    model.probe === undefined ? "null" : `decode('${Buffer.from(model.probe).toString("hex")}', 'hex')`,
     "'active'",
   ];
+  const store = quoteLiteral(layout.table);
   return (
-    `\ninsert into ${models} (store, version, column_name, provider, model, dimensions, metric, storage_type, state)\n` +
-    `values (${values.join(", ")});\n`
+    `\ninsert into ${names["models"]} (store, version, column_name, provider, model, dimensions, full_dimensions, metric, ` +
+    "storage_type, quantization, fingerprint, probe, state)\n" +
+    `values (${values.join(", ")});\n` +
+    `insert into ${names["epochs"]} (store, epoch) values (${store}, 1) on conflict (store) do nothing;\n` +
+    vectorTriggerSql({
+      schema: state.schema,
+      table: layout.table,
+      content: layout.columns.content,
+      columns: [model.column],
+      extensionSchema: state.server.vector?.schema ?? layout.extensionSchema ?? state.schema,
+    })
   );
+}
+
+function optional(value: string | undefined): string {
+  return value === undefined ? "null" : quoteLiteral(value);
 }
 
 /** SQL that records that a migration has been applied to a table. */
@@ -261,7 +290,10 @@ export function isBaseClassTable(relation: RelationState): boolean {
 
 function checkChunksColumns(state: SchemaState, layout: Layout): void {
   if (!state.chunks.exists) return;
-  const missing = Object.values(layout.columns).filter((name) => !state.chunks.columns.has(name));
+  // Once the model has been changed, its first column may be gone.
+  const { embedding, ...others } = layout.columns;
+  const wanted = state.models.some(({ version }) => version > 1) ? others : { ...others, embedding };
+  const missing = Object.values(wanted).filter((name) => !state.chunks.columns.has(name));
   if (missing.length > 0) {
     throw new SchemaDriftError(
       `The table ${JSON.stringify(layout.table)} has no column ${missing.map((name) => JSON.stringify(name)).join(", ")} ` +

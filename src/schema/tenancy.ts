@@ -2,10 +2,13 @@ import { quoteIdentifier, quoteLiteral, quoteQualified } from "../db/identifiers
 import { ConfigurationError } from "../errors.js";
 import type { RelationState, SchemaState } from "./inspect.js";
 import {
+  backfillTables,
+  EPOCHS_TABLE,
   loadsTable,
   messagesTable,
   migrationNames,
   MODELS_TABLE,
+  PROCESSES_TABLE,
   render,
   REVISIONS_TABLE,
   sourceTables,
@@ -52,6 +55,7 @@ export function planTenancy(state: SchemaState, layout: Layout, wanted: boolean)
     [loadsTable(layout), state.loads],
     ...sourceTables(layout).map((name): [string, RelationState | undefined] => [name, state.sources]),
     [messagesTable(layout), state.messages],
+    ...backfillTables(layout).map((name): [string, RelationState | undefined] => [name, state.backfills]),
     ...lexicalTables(layout.table).map((name): [string, RelationState | undefined] => [name, state.lexical]),
   ];
   const unsecured = open.filter(([, relation]) => relation?.exists === true && !relation.rowSecurity);
@@ -81,8 +85,8 @@ export function grantSteps(state: SchemaState, layout: Layout): SchemaStep[] {
   if (layout.appRole === undefined) return [];
   const tenancy = layout.tenancy === "rls";
   const lexical = state.lexical !== undefined || layout.lexical !== undefined;
-  const own = [state.chunks, state.collections, state.loads, state.messages, state.sources, state.lexical];
-  const relations = [...own, tenancy ? state.tenants : undefined];
+  const own = [state.chunks, state.collections, state.loads, state.messages, state.sources, state.backfills];
+  const relations = [...own, state.lexical, tenancy ? state.tenants : undefined];
   const unmade = lexical && state.lexical === undefined;
   if (!unmade && relations.every((relation) => relation === undefined || (relation.exists && relation.granted)))
     return [];
@@ -93,7 +97,8 @@ export function grantSteps(state: SchemaState, layout: Layout): SchemaStep[] {
       name: "grants",
       sql:
         `grant usage on schema ${quoteIdentifier(state.schema)} to ${role};\n` +
-        `grant select on ${on(REVISIONS_TABLE)}, ${on(MODELS_TABLE)} to ${role};\n` +
+        `grant select on ${on(REVISIONS_TABLE)}, ${on(MODELS_TABLE)}, ${on(EPOCHS_TABLE)} to ${role};\n` +
+        `grant select, insert, update, delete on ${on(PROCESSES_TABLE)} to ${role};\n` +
         (tenancy ? `grant select, insert on ${on(TENANTS_TABLE)} to ${role};\n` : "") +
         `grant select, insert, update, delete on ${tenantRelations(layout, lexical).map(on).join(", ")} to ${role};\n` +
         (lexical ? `grant usage on sequence ${lexicalName(state.schema, layout.table, "segment")} to ${role};\n` : ""),

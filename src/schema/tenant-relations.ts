@@ -1,6 +1,6 @@
 import sql, { raw } from "sql-template-tag";
 import type { Session } from "../db/database.js";
-import { loadsTable, messagesTable, sourceTables, type Layout } from "./layout.js";
+import { backfillTables, loadsTable, messagesTable, sourceTables, type Layout } from "./layout.js";
 import { lexicalTables } from "./lexical.js";
 
 /**
@@ -10,7 +10,7 @@ import { lexicalTables } from "./lexical.js";
  */
 export function tenantRelations(layout: Layout, lexical: boolean): readonly string[] {
   const collections = layout.collectionsTable === undefined ? [] : [layout.collectionsTable];
-  const own = [loadsTable(layout), messagesTable(layout), ...sourceTables(layout)];
+  const own = [loadsTable(layout), messagesTable(layout), ...sourceTables(layout), ...backfillTables(layout)];
   return [layout.table, ...collections, ...own, ...(lexical ? lexicalTables(layout.table) : [])];
 }
 

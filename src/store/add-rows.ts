@@ -1,34 +1,30 @@
-import { IngestError } from "../errors.js";
 import { encryptRows } from "./content-cipher.js";
 import type { ScopedStore } from "./open.js";
 import type { ChunkRow } from "./rows.js";
 import { upsertChunks } from "./upsert.js";
-import { checkVector } from "./vectors.js";
+import { checkVectorCount, vectorsFor } from "./versions/vectors-for.js";
 
 /**
- * Checks vectors, encrypts contents where there is a cipher, and stores rows in one transaction.
+ * Embeds rows for every model version that is written to, unless their vectors are given, checks the vectors, encrypts
+ * contents where there is a cipher, and stores all in one transaction.
  *
+ * @param given vectors of the store's main embedder.
  * @returns the ids, in the order of the rows.
  * @throws DimensionMismatchError, InvalidVectorError before anything is written.
  */
 export async function addRows(
   store: ScopedStore,
   rows: readonly ChunkRow[],
-  vectors: readonly ArrayLike<number>[],
+  given?: readonly ArrayLike<number>[],
 ): Promise<string[]> {
-  checkVectorCount(vectors.length, rows.length);
-  const embedded = rows.map((row, index) => {
-    const vector = vectors[index]!;
-    const label = (): string => `Vector ${index} (id ${JSON.stringify(row.id)})`;
-    checkVector(vector, store.model, store.options.metric, label);
-    return { ...row, vector };
-  });
-  await upsertChunks(store, await encryptRows(store.options.contentCipher, store.tenant, embedded));
+  if (given !== undefined) checkVectorCount(given.length, rows.length);
+  const supplied = await vectorsFor(store, rows, given);
+  const embedded = rows.map((row, index) => ({ ...row, vectors: supplied.map(({ vectors }) => vectors[index]!) }));
+  const encrypted = await encryptRows(store.options.contentCipher, store.tenant, embedded);
+  await upsertChunks(
+    store,
+    encrypted,
+    supplied.map(({ version }) => version),
+  );
   return rows.map((row) => row.id);
-}
-
-/** @throws IngestError unless there is one vector for each document. */
-export function checkVectorCount(vectors: number, documents: number): void {
-  if (vectors === documents) return;
-  throw new IngestError(`${vectors} vectors came for ${documents} documents; there must be one for each.`);
 }

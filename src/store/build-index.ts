@@ -20,7 +20,8 @@ export interface WantedIndex {
 /** What tells apart two indexes that may have the same name. */
 export interface IndexShape {
   readonly method: string;
-  readonly column: string;
+  /** `null` for an expression. */
+  readonly column: string | null;
   /** Such as `vector_cosine_ops`. */
   readonly opclass: string;
   /** Of a partial index, as Postgres prints it. */

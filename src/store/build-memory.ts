@@ -1,7 +1,7 @@
 import sql, { raw, type Sql } from "sql-template-tag";
 import type { Session } from "../db/database.js";
 import { quoteQualified } from "../db/identifiers.js";
-import type { StorageType } from "../schema/layout.js";
+import type { Quantization, StorageType } from "../schema/layout.js";
 
 /** Bytes of one element of the graph beside its vector, and for each of its `m` neighbours; 956 measured at `m` 16. */
 const BYTES_PER_ELEMENT = 400;
@@ -15,6 +15,8 @@ const PARALLEL_BYTES = 16 * 2 ** 20;
 export interface BuiltVectors {
   readonly dimensions: number;
   readonly storageType: StorageType;
+  /** An index of signs holds a bit for each dimension. */
+  readonly quantization?: Quantization | undefined;
 }
 
 /** Memory and processes of one build. */
@@ -25,9 +27,19 @@ export interface BuildResources {
   readonly workers?: number | undefined;
 }
 
+/** Bytes of a vector as it is in its column. */
+export function storedBytes({ dimensions, storageType }: BuiltVectors): number {
+  return dimensions * (storageType === "vector" ? 4 : 2);
+}
+
+/** Bytes of a vector as it is in its index. */
+export function indexedBytes(vectors: BuiltVectors): number {
+  return vectors.quantization === "binary" ? vectors.dimensions / 8 : storedBytes(vectors);
+}
+
 /** Bytes that one vector takes in the graph of an HNSW index while it is built. */
-export function graphBytesPerRow({ dimensions, storageType }: BuiltVectors, m: number): number {
-  return dimensions * (storageType === "vector" ? 4 : 2) + BYTES_PER_ELEMENT + BYTES_PER_M * m;
+export function graphBytesPerRow(vectors: BuiltVectors, m: number): number {
+  return indexedBytes(vectors) + BYTES_PER_ELEMENT + BYTES_PER_M * m;
 }
 
 /** What a build got, in bytes. */
@@ -37,8 +49,14 @@ export interface BuildMemory {
   readonly granted: number;
 }
 
-/** Bytes that a build needs: for each row of its table, or in all. */
-export type BuildNeed = { readonly perRow: number } | { readonly total: number };
+/** Bytes that a build needs: for each row of its table, of which a row takes `stored` at least, or in all. */
+export type BuildNeed = { readonly perRow: number; readonly stored: number } | { readonly total: number };
+
+/** What the build of an HNSW index needs. */
+export function graphNeed(vectors: BuiltVectors, m: number): BuildNeed {
+  const perRow = graphBytesPerRow(vectors, m);
+  return { perRow, stored: Math.max(perRow, storedBytes(vectors)) };
+}
 
 /**
  * Gives one session what building a vector index takes, and takes it back: the memory that the graph needs, at most what
@@ -91,8 +109,8 @@ export async function withBuildResources<T>(
 /** An IVFFlat build fails with less; a graph that does not fit goes to disk. */
 function bytesNeeded(need: BuildNeed): Sql {
   if ("total" in need) return sql`${need.total}::int8`;
-  const perRow = raw(String(need.perRow));
-  return sql`(greatest(c.reltuples, pg_table_size(c.oid)::float8 / ${perRow}) * ${perRow} * ${raw(String(HEADROOM))})::int8`;
+  const [perRow, stored] = [raw(String(need.perRow)), raw(String(need.stored))];
+  return sql`(greatest(c.reltuples, pg_table_size(c.oid)::float8 / ${stored}) * ${perRow} * ${raw(String(HEADROOM))})::int8`;
 }
 
 const SETTINGS = [

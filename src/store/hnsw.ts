@@ -1,5 +1,5 @@
 import { ConfigurationError, DimensionMismatchError } from "../errors.js";
-import { graphBytesPerRow } from "./build-memory.js";
+import { graphNeed } from "./build-memory.js";
 import { chooseHnswParameters } from "./index-parameters.js";
 import { readIndexSizing } from "./index-sizing.js";
 import { operatorClass } from "./metric.js";
@@ -52,7 +52,7 @@ export async function hnswSpec(store: OpenStore, config: HnswConfig): Promise<Ve
       ...(given.m !== undefined && { m }),
       ...(given.efConstruction !== undefined && { ef_construction: efConstruction }),
     },
-    need: { perRow: graphBytesPerRow(store.model, m) },
+    need: graphNeed(store.model, m),
   };
 }
 
@@ -69,7 +69,7 @@ function checkHnsw(
     );
   }
   checkIndexable(store, "HNSW");
-  const wanted = operatorClass(options.metric, model.storageType, store.server.vector.schema);
+  const wanted = operatorClass(options.metric, model, store.server.vector.schema);
   const given = config.distanceFunction;
   if (given !== undefined && !wanted.endsWith(`."${given}"`)) {
     throw new ConfigurationError(

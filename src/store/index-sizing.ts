@@ -1,5 +1,6 @@
 import sql from "sql-template-tag";
 import { quoteQualified } from "../db/identifiers.js";
+import { storedBytes } from "./build-memory.js";
 import type { OpenStore } from "./open.js";
 
 /** What decides how an index is built. */
@@ -14,7 +15,7 @@ export interface IndexSizing {
 export async function readIndexSizing(store: OpenStore): Promise<IndexSizing> {
   const { layout } = store.options;
   const table = quoteQualified(store.schema, layout.table);
-  const vector = store.model.dimensions * (store.model.storageType === "vector" ? 4 : 2);
+  const vector = storedBytes(store.model);
   const { rows } = await store.database.execute({
     name: "index-sizing",
     sql: sql`

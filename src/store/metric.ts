@@ -1,7 +1,7 @@
-import { raw, type Sql } from "sql-template-tag";
+import sql, { raw, type Sql } from "sql-template-tag";
 import { quoteIdentifier } from "../db/identifiers.js";
 import { ConfigurationError } from "../errors.js";
-import type { Metric, StorageType } from "../schema/layout.js";
+import type { Metric, ModelVersion, Quantization, StorageType } from "../schema/layout.js";
 
 /** pgvector's operator for each metric, and the operator class an index needs for that operator to use it. */
 const METRICS = {
@@ -31,13 +31,26 @@ export function distanceOperator(metric: Metric, extensionSchema: string | undef
 }
 
 /** The operator class of an HNSW or IVFFlat index, such as `"public"."vector_cosine_ops"`. */
-export function operatorClass(metric: Metric, storageType: StorageType, extensionSchema: string): string {
-  return `${quoteIdentifier(extensionSchema)}.${quoteIdentifier(operatorClassName(metric, storageType))}`;
+export function operatorClass(
+  metric: Metric,
+  { storageType, quantization }: Pick<ModelVersion, "storageType" | "quantization">,
+  extensionSchema: string,
+): string {
+  return `${quoteIdentifier(extensionSchema)}.${quoteIdentifier(operatorClassName(metric, storageType, quantization))}`;
 }
 
-/** Such as `vector_cosine_ops`. */
-export function operatorClassName(metric: Metric, storageType: StorageType): string {
-  return `${storageType}_${METRICS[metric].opclass}`;
+/** Such as `vector_cosine_ops`; an index of signs is compared by how many of them differ, whatever the metric. */
+export function operatorClassName(metric: Metric, storageType: StorageType, quantization?: Quantization): string {
+  return quantization === "binary" ? "bit_hamming_ops" : `${storageType}_${METRICS[metric].opclass}`;
+}
+
+/** The signs of a vector as an expression; what an index of them holds and what searches have to order by. */
+export function signsOf(vector: Sql, dimensions: number, extensionSchema: string): Sql {
+  return sql`(${raw(quoteIdentifier(extensionSchema))}.binary_quantize(${vector})::bit(${raw(String(dimensions))}))`;
+}
+
+export function hammingOperator(extensionSchema: string): Sql {
+  return raw(`operator(${quoteIdentifier(extensionSchema)}.<~>)`);
 }
 
 /** The metric that an operator class is for; `undefined` when it is none for vectors of that type. */

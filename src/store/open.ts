@@ -4,17 +4,28 @@ import type { Database } from "../db/database.js";
 import { identifier, qualified, quoteIdentifier, quoteQualified } from "../db/identifiers.js";
 import type { Settings } from "../db/settings.js";
 import { tenantSettings } from "../db/tenant-scope.js";
-import { CheckedEmbeddings } from "../embeddings/checked.js";
 import { identityOf } from "../embeddings/identity.js";
-import { DimensionMismatchError, SchemaVersionError, TenantIsolationError, UnknownModelError } from "../errors.js";
+import { DimensionMismatchError, SchemaVersionError, TenantIsolationError } from "../errors.js";
 import { ensureSchema } from "../schema/ensure.js";
 import type { SchemaState, ServerInfo } from "../schema/inspect.js";
-import { FIXED_COLUMNS, type Layout, type Metric, type ModelVersion, type StorageType } from "../schema/layout.js";
+import {
+  FIXED_COLUMNS,
+  type Layout,
+  type Metric,
+  type ModelVersion,
+  type RegisteredModel,
+  type StorageType,
+} from "../schema/layout.js";
+import { modelsJson, toStoredModels } from "../schema/stored-models.js";
 import type { PromotedColumns } from "./filter/index.js";
 import type { ResolvedOptions } from "./options.js";
 import { LexicalKeeper } from "./lexical/keeper.js";
 import { openLexical, type OpenLexical } from "./lexical/open.js";
 import { SearchMemory } from "./search-memory.js";
+import { EmbedderSet } from "./versions/embedder-set.js";
+import { fence } from "./versions/fence.js";
+import { encodeProbe, probeModel } from "./versions/probe.js";
+import { viewModels, type StoreModels } from "./versions/store-models.js";
 
 /** A store whose schema is known: everything that building a statement needs. */
 export interface OpenStore {
@@ -25,7 +36,11 @@ export interface OpenStore {
   readonly partitioned: boolean;
   /** The schema that the table was found in or made in. */
   readonly schema: string;
-  readonly model: ModelVersion;
+  /** The model version that this call reads. */
+  readonly model: RegisteredModel;
+  /** All of them, as this process sees them. */
+  readonly models: StoreModels;
+  readonly embedders: EmbedderSet;
   readonly table: Sql;
   readonly columns: {
     readonly id: Sql;
@@ -83,14 +98,20 @@ export async function openStore(
         "Restore the missing part from a backup, or re-create the table.",
     );
   }
-  checkModel(model, options, embeddings);
-  return {
+  if (options.dimensions !== undefined && !state.models.some((known) => isLength(known, options.dimensions!))) {
+    checkDimensions(model, options.dimensions, options);
+  }
+  const embedders = new EmbedderSet(embeddings, options.embeddingModel, options.embedders, options.logger);
+  const models = await viewModels(state, embedders, layout.table);
+  const store = {
     database,
-    options: { ...options, metric: metricOf(model, options) },
+    options,
     server: { ...state.server, vector },
     partitioned: state.chunks.partitioned,
     schema: state.schema,
     model,
+    models,
+    embedders,
     table: qualified(state.schema, layout.table),
     columns: {
       id: identifier(layout.columns.id),
@@ -104,11 +125,35 @@ export async function openStore(
     keeper: new LexicalKeeper(),
     memory: new SearchMemory(),
   };
+  return readingVersion(store, models.reading);
+}
+
+/** A store that reads another of its model versions. */
+export function readingVersion<S extends OpenStore>(store: S, model: RegisteredModel): S {
+  const columns = { ...store.columns, embedding: identifier(model.column) };
+  return { ...store, model, columns, options: { ...store.options, metric: metricOf(model, store.options) } };
+}
+
+/** The store in the present epoch of its models. One statement. @throws as {@link openStore}, when there is no embedder. */
+export async function refreshModels(store: OpenStore): Promise<OpenStore> {
+  const { table } = store.options.layout;
+  const { rows } = await store.database.execute({
+    name: "models",
+    sql: sql`select ${modelsJson(store.schema, table)} as models`,
+  });
+  const models = await viewModels(toStoredModels(rows[0]!["models"]), store.embedders, table);
+  store.memory.forgetIndexes();
+  return readingVersion({ ...store, models }, models.reading);
+}
+
+function isLength({ dimensions, fullDimensions }: RegisteredModel, length: number): boolean {
+  return length === dimensions || length === fullDimensions;
 }
 
 /** The metric of searches: the one asked for, else the one that the table was made for. */
-function metricOf(model: ModelVersion, options: ResolvedOptions): Metric {
-  if (!options.metricGiven) return model.metric;
+function metricOf(model: RegisteredModel, options: ResolvedOptions): Metric {
+  // What was asked for is about the store as it was made; later versions have the metric that they were added with.
+  if (!options.metricGiven || model.version > 1) return model.metric;
   if (options.metric !== model.metric) {
     options.logger.warn(
       `langchain-pgvector: the table ${JSON.stringify(options.layout.table)} was made for ${model.metric} distance, this store ` +
@@ -143,18 +188,22 @@ function isolationRole(state: SchemaState, layout: Layout): string | undefined {
 }
 
 /**
- * The predicate that keeps a statement within the call's tenant and collection. With tenancy the policy says the same
+ * The predicate that keeps a statement within the call's tenant, collection and epoch of the models. With tenancy the policy says the same
  * about the tenant; the literal lets the planner see it.
  */
 export function scope(store: ScopedStore): Sql {
-  return sql`${raw(FIXED_COLUMNS.tenant)} = ${store.tenant}::text and ${raw(FIXED_COLUMNS.collection)} = ${store.options.collection}::text`;
+  return sql`${raw(FIXED_COLUMNS.tenant)} = ${store.tenant}::text and ${raw(FIXED_COLUMNS.collection)} = ${store.options.collection}::text and ${fence(store)}`;
 }
 
 /** A vector parameter as an expression of the embedding column's type. */
-export function asEmbedding(store: OpenStore, vector: Sql): Sql {
+export function asEmbedding(
+  store: OpenStore,
+  vector: Sql,
+  model: Pick<ModelVersion, "storageType"> = store.model,
+): Sql {
   const schema = store.server.vector.schema;
   const cast = (type: StorageType): Sql => raw(quoteQualified(schema, type));
-  return store.model.storageType === "vector"
+  return model.storageType === "vector"
     ? sql`${vector}::${cast("vector")}`
     : sql`${vector}::${cast("vector")}::${cast("halfvec")}`;
 }
@@ -172,7 +221,8 @@ export async function newModel(
     );
   }
   const identity = identityOf(embeddings);
-  const dimensions = options.dimensions ?? (await probeDimensions(embeddings));
+  const probe = options.dimensions === undefined ? await probeModel(embeddings) : undefined;
+  const dimensions = options.dimensions ?? probe!.length;
   return {
     version: 1,
     column: options.layout.columns.embedding,
@@ -181,13 +231,9 @@ export async function newModel(
     dimensions,
     metric: options.metric,
     storageType: options.storageType ?? (dimensions > 2_000 && dimensions <= 4_000 ? "halfvec" : "vector"),
+    quantization: options.quantization ?? (dimensions > 4_000 ? "binary" : "none"),
+    probe: probe && encodeProbe(probe),
   };
-}
-
-/** Asks once and refuses an answer that cannot be a vector, since the column would keep its number of dimensions. */
-async function probeDimensions(embeddings: EmbeddingsInterface): Promise<number> {
-  const vector = await new CheckedEmbeddings(embeddings).embedQuery("How many dimensions does this model have?");
-  return vector.length;
 }
 
 /** @throws DimensionMismatchError when the table holds vectors of another length. */
@@ -199,16 +245,4 @@ export function checkDimensions(model: ModelVersion, dimensions: number, { layou
     model.dimensions,
     dimensions,
   );
-}
-
-function checkModel(model: ModelVersion, options: ResolvedOptions, embeddings: EmbeddingsInterface | undefined): void {
-  const table = JSON.stringify(options.layout.table);
-  if (options.dimensions !== undefined) checkDimensions(model, options.dimensions, options);
-  const given = options.embeddingModel ?? (embeddings && identityOf(embeddings).model);
-  if (given !== undefined && model.model !== undefined && given !== model.model) {
-    throw new UnknownModelError(
-      `The table ${table} was filled by the embedding model ${JSON.stringify(model.model)}, the embedder at hand is ` +
-        `${JSON.stringify(given)}. Vectors of two models must not be compared: use the first model, or another table.`,
-    );
-  }
 }

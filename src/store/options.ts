@@ -1,10 +1,11 @@
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import pg from "pg";
 import type { ReadRoute } from "../db/database.js";
 import type { Pool } from "../db/pool.js";
 import { ConfigurationError } from "../errors.js";
 import { parseFilter, type Filter, type FilterNode } from "./filter/index.js";
 import type { LexicalSettings } from "../schema/lexical.js";
-import { checkLayout, type Layout, type Metric, type StorageType } from "../schema/layout.js";
+import { checkLayout, type Layout, type Metric, type Quantization, type StorageType } from "../schema/layout.js";
 import { parsePromotedKeys, type PromotedType } from "../schema/promoted-keys.js";
 import type { PGVectorStoreArgs } from "./base-class.js";
 import { metricOfCollection } from "./collection-metric.js";
@@ -43,10 +44,21 @@ export interface PostgresVectorStoreArgs extends ReplicaArgs, Omit<PGVectorStore
   /** Name of the embedding model, recorded with the store. Taken from the embedder when it says. */
   embeddingModel?: string;
   /**
+   * Further embedders by the fingerprint of their model version, as `models list` shows it, so that a process can write,
+   * and search by, a model that the store changes to or from. Each must be the model of its version.
+   */
+  embedders?: Readonly<Record<string, EmbeddingsInterface>>;
+  /**
    * How vectors are stored: `"vector"` is float32, `"halfvec"` float16 at half the size.
    * @defaultValue `"vector"` up to 2,000 dimensions, which an HNSW index can cover, `"halfvec"` up to 4,000
    */
   storageType?: StorageType;
+  /**
+   * How a table that has to be created finds vectors: `"binary"` indexes their signs alone, a 32nd of their size, and
+   * compares the best of those exactly, in the same statement.
+   * @defaultValue `"none"`; `"binary"` beyond 4,000 dimensions, which no other index can cover
+   */
+  quantization?: Quantization;
   /**
    * `"rls"`: the database keeps tenants apart, and every call names one.
    * @defaultValue `"off"`
@@ -119,8 +131,10 @@ export interface ResolvedOptions {
   /** Whether the metric was asked for; otherwise that of the collection or of the store's model takes its place. */
   readonly metricGiven: boolean;
   readonly storageType: StorageType | undefined;
+  readonly quantization: Quantization | undefined;
   readonly dimensions: number | undefined;
   readonly embeddingModel: string | undefined;
+  readonly embedders: Readonly<Record<string, EmbeddingsInterface>>;
   readonly filter: FilterNode | undefined;
   readonly metadataOnUpsert: "replace" | "merge";
   readonly chunkSize: number;
@@ -138,12 +152,8 @@ export interface ResolvedOptions {
   readonly logger: Logger;
 }
 
-/** Options that later releases define; ignoring one silently could open data that it is meant to close. */
-const RESERVED = ["embedders"] as const;
-
 /** @throws ConfigurationError naming the option, its value and what to write instead. No I/O. */
 export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
-  checkReserved(args);
   const tenancy = oneOf("tenancy", args.tenancy, ["off", "rls"]) ?? "off";
   if (tenancy === "off" && args.tenantId !== undefined) {
     throw new ConfigurationError('`tenantId` needs tenancy: "rls"; without it, nothing keeps tenants apart.');
@@ -182,8 +192,10 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
     metric: checkMetric(args.distanceStrategy ?? metricOfCollection(args.collectionMetadata) ?? "cosine"),
     metricGiven: args.distanceStrategy !== undefined,
     storageType: oneOf("storageType", args.storageType, ["vector", "halfvec"]),
+    quantization: oneOf("quantization", args.quantization, ["none", "binary"]),
     dimensions: integer("dimensions", args.dimensions, 1, 16_000),
     embeddingModel: args.embeddingModel,
+    embedders: checkEmbedders(args.embedders),
     filter: args.filter === undefined ? undefined : parseFilter(args.filter),
     metadataOnUpsert: oneOf("metadataOnUpsert", args.metadataOnUpsert, ["replace", "merge"]) ?? "replace",
     chunkSize: integer("chunkSize", args.chunkSize, 1, 100_000) ?? 500,
@@ -264,19 +276,26 @@ function lexicalSettings(args: PostgresVectorStoreArgs): LexicalSettings | undef
   return checkLexical(lexical === true ? {} : lexical);
 }
 
+function checkEmbedders(
+  embedders: PostgresVectorStoreArgs["embedders"],
+): Readonly<Record<string, EmbeddingsInterface>> {
+  if (embedders === undefined) return {};
+  if (typeof embedders !== "object" || embedders === null || Array.isArray(embedders)) {
+    throw new ConfigurationError(
+      "embedders must be an object of embedders by fingerprint, as `models list` shows them.",
+    );
+  }
+  for (const [fingerprint, embedder] of Object.entries(embedders)) {
+    if (typeof embedder?.embedQuery === "function" && typeof embedder.embedDocuments === "function") continue;
+    throw new ConfigurationError(`embedders: what is under ${JSON.stringify(fingerprint)} is no LangChain embedder.`);
+  }
+  return Object.freeze({ ...embedders });
+}
+
 function checkCollection(name: string): string {
   const storable = typeof name === "string" && name !== "" && !name.includes("\0") && name.isWellFormed();
   if (storable && Buffer.byteLength(name) <= MAX_COLLECTION_BYTES) return name;
   throw new ConfigurationError(
     `collectionName must be a non-empty string of at most ${MAX_COLLECTION_BYTES} bytes, got ${JSON.stringify(name)}.`,
   );
-}
-
-function checkReserved(args: PostgresVectorStoreArgs): void {
-  const given = args as Record<string, unknown>;
-  for (const name of RESERVED) {
-    if (given[name] !== undefined) {
-      throw new ConfigurationError(`${name} is not supported by this release; remove it.`);
-    }
-  }
 }

@@ -1,8 +1,8 @@
-import sql, { type Sql } from "sql-template-tag";
+import sql from "sql-template-tag";
 import { quoteIdentifier, quoteQualified } from "../db/identifiers.js";
 import { applySteps } from "../schema/apply.js";
 import { derivedName } from "../schema/partitions.js";
-import { findIndex, type IndexShape, type WantedIndex } from "./build-index.js";
+import { findIndex, type WantedIndex } from "./build-index.js";
 import type { OpenStore } from "./open.js";
 
 /** The name of the part of a table's index that is on one partition. */
@@ -12,10 +12,7 @@ export function partIndexName(table: string, index: string, partition: string): 
 }
 
 /** The index of a partitioned table, and how the part on one partition is built. */
-export interface PartitionedIndex {
-  readonly name: string;
-  readonly using: Sql;
-  readonly expected: IndexShape;
+export interface PartitionedIndex extends Pick<WantedIndex, "name" | "using" | "expected"> {
   /** @returns whether the part had to be built. */
   readonly build: (part: WantedIndex) => Promise<boolean>;
 }
@@ -31,15 +28,16 @@ export async function createPartitionedIndex(store: OpenStore, index: Partitione
   const built: string[] = [];
   const { database, schema } = store;
   const { table } = store.options.layout;
-  const { name, using, expected } = index;
-  const parent = { schema, table, name, using, expected };
+  const { build, ...wanted } = index;
+  const { name, using } = wanted;
+  const parent = { ...wanted, schema, table };
   if ((await database.connection((session) => findIndex(session, parent))).state === "absent") {
     const create = `create index ${quoteIdentifier(name)} on only ${quoteQualified(schema, table)} ${using.sql};\n`;
     await applySteps(database, [{ name: "create-partitioned-index", sql: create }]);
   }
   for (const partition of await partitionsWithout(store, name)) {
-    const part = { ...partition, name: partIndexName(table, name, partition.table), using, expected };
-    if (await index.build(part)) built.push(part.name);
+    const part = { ...wanted, ...partition, name: partIndexName(table, name, partition.table) };
+    if (await build(part)) built.push(part.name);
     const attach = `alter index ${quoteQualified(schema, name)} attach partition ${quoteQualified(part.schema, part.name)};\n`;
     await applySteps(database, [{ name: "attach-index", sql: attach }]);
   }

@@ -46,13 +46,13 @@ export async function planSearch(store: ScopedStore, search: PlannedSearch): Pro
 
 /** The vector indexes that searches of the store can use, as they were a minute ago at most. */
 export function vectorIndexes(store: OpenStore): Promise<VectorIndex[]> {
-  return store.memory.indexes(store.options.metric, () => findVectorIndexes(store));
+  return store.memory.indexes(store.model.column, store.options.metric, () => findVectorIndexes(store));
 }
 
 /** The same as they are now; a replica may not know of one that has just been built. */
 export function presentIndexes(store: OpenStore): Promise<VectorIndex[]> {
   store.memory.forgetIndexes();
-  return store.memory.indexes(store.options.metric, () => findVectorIndexes(store, "primary"));
+  return store.memory.indexes(store.model.column, store.options.metric, () => findVectorIndexes(store, "primary"));
 }
 
 function shareOf(store: ScopedStore, filter: FilterNode): Promise<number> {

@@ -9,17 +9,16 @@ import type {
 import { orAbort } from "../db/abort.js";
 import { Database } from "../db/database.js";
 import { quoteQualified } from "../db/identifiers.js";
-import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
 import { ConfigurationError, IngestError } from "../errors.js";
+import { ModelAdmin } from "../models/model-admin.js";
 import { StoreIndexes } from "../ops/indexes/store-indexes.js";
-import { addRows, checkVectorCount } from "./add-rows.js";
+import { addRows } from "./add-rows.js";
 import { baseArgs } from "./base-args.js";
 import { BasePGVectorStore } from "./base-class.js";
 import { bulkLoad } from "./bulk-load/bulk-load.js";
 import { checkBulkLoad, type BulkLoadOptions, type BulkLoadResult, type BulkLoadSource } from "./bulk-load/options.js";
 import { PostgresChatMessageHistory, type ChatHistoryOptions } from "./chat-history/chat-message-history.js";
 import { getOrCreateCollection } from "./collections.js";
-import { withCollectionMetric } from "./collection-metric.js";
 import { decryptHits, refuseContentFilter } from "./content-cipher.js";
 import { planDelete, type DeleteParams } from "./delete.js";
 import { LexicalIndex } from "./lexical/lexical-index.js";
@@ -33,7 +32,7 @@ import { getByIds, planGet, type GetParams, type StoredChunk } from "./get.js";
 import type { Metric } from "../schema/layout.js";
 import type { HnswConfig } from "./hnsw.js";
 import { checkMetric, operatorText } from "./metric.js";
-import { checkDimensions, openStore, scopeTo, type OpenStore, type ScopedStore } from "./open.js";
+import { checkDimensions, openStore, type OpenStore, type ScopedStore } from "./open.js";
 import { planNeighbours, type NeighbourOptions, type PlacedChunk } from "./neighbours.js";
 import {
   integer,
@@ -51,9 +50,12 @@ import { toChunkRows } from "./rows.js";
 import { checkK, toSearchHit, type SearchHit, type SearchOptions } from "./search-hit.js";
 import { denseSearch, type DenseHit, type DenseSearch } from "./search.js";
 import { Sources } from "./sources/sources.js";
+import { StoreHandle, type CallScope } from "./store-handle.js";
 import { StorePool } from "./store-pool.js";
 import { toTenantId } from "./tenant.js";
 import { TenantAdmin } from "./tenants/admin.js";
+import { embedOnce } from "./versions/reader.js";
+import { checkVectorCount } from "./versions/vectors-for.js";
 
 /**
  * LangChain's `PGVectorStore` for production: swap the import and keep the code. Any text can be an id, adds are atomic
@@ -76,10 +78,10 @@ export class PostgresVectorStore extends BasePGVectorStore {
   #options: ResolvedOptions;
   #database: Database;
   readonly #ownsPool: boolean;
-  #opening: Promise<OpenStore> | undefined;
+  #handle = new StoreHandle(() => this.#start(this.#options));
   #mustExist = false;
-  /** The store that a view of {@link forTenant} shares the open schema with. */
-  #parent: PostgresVectorStore | undefined;
+  /** Whether it is a view of another store, made by {@link forTenant}. */
+  #isView = false;
 
   /** Checks the options; the first call that needs the database opens it and ensures the schema. */
   constructor(embeddings: EmbeddingsInterface, args: PostgresVectorStoreArgs) {
@@ -156,7 +158,8 @@ export class PostgresVectorStore extends BasePGVectorStore {
     const args = withoutConnections(this.#args);
     const Store = this.constructor as typeof PostgresVectorStore;
     const view = new Store(this.embeddings, { ...args, tenantId: toTenantId(tenantId), pool: this.#database.pool });
-    view.#parent = this;
+    view.#isView = true;
+    view.#handle = this.#handle;
     // It knows which statements are prepared, and the replicas.
     view.#database = this.#database;
     view.#options = { ...view.#options, replica: this.#options.replica };
@@ -172,14 +175,19 @@ export class PostgresVectorStore extends BasePGVectorStore {
     if (this.#options.layout.tenancy === "off") {
       throw new ConfigurationError('Tenancy is off, so there are no tenants; set tenancy: "rls".');
     }
-    return new TenantAdmin(() => this.#open());
+    return new TenantAdmin(() => this.#handle.refresh());
+  }
+
+  /** The embedding models of this store, for the role that owns the tables. */
+  get models(): ModelAdmin {
+    return new ModelAdmin(this.#handle);
   }
 
   /** The indexes of this store's table: listing, building, rebuilding, dropping, measuring. */
   get indexes(): StoreIndexes {
     return new StoreIndexes(
-      () => this.#open(),
-      (text) => this.embeddings.embedQuery(text),
+      () => this.#handle.refresh(),
+      async (text) => embedOnce(text)(await this.#open()),
     );
   }
 
@@ -193,7 +201,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** What was ingested from where. */
   get sources(): Sources {
-    return new Sources(() => this.#scoped());
+    return new Sources((work) => this.#run(work));
   }
 
   /** The messages of one conversation, kept under the same tenancy as the chunks. */
@@ -210,9 +218,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
   override async addDocuments(documents: DocumentInterface[], options?: { ids?: string[] }): Promise<void & string[]> {
     const rows = toChunkRows(documents, options?.ids);
     if (rows.length === 0) return asAdded([]);
-    const store = await this.#scoped();
-    const vectors = await this.embeddings.embedDocuments(rows.map((row) => row.content));
-    return asAdded(await addRows(store, rows, vectors));
+    return asAdded(await this.#run((store) => addRows(store, rows)));
   }
 
   /** Stores documents with their vectors, as {@link addDocuments} does. */
@@ -224,7 +230,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
     const rows = toChunkRows(documents, options?.ids);
     checkVectorCount(vectors.length, rows.length);
     if (rows.length === 0) return asAdded([]);
-    return asAdded(await addRows(await this.#scoped(), rows, vectors));
+    return asAdded(await this.#run((store) => addRows(store, rows, vectors)));
   }
 
   /**
@@ -237,7 +243,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
   async bulkLoad(source: BulkLoadSource, options: BulkLoadOptions = {}): Promise<BulkLoadResult> {
     const plan = checkBulkLoad(source, options);
     options.signal?.throwIfAborted();
-    return bulkLoad(await this.#scoped(), this.embeddings, source, plan, options);
+    return bulkLoad(await this.#scoped(), source, plan, options);
   }
 
   /**
@@ -246,7 +252,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
    * @throws FilterError for an empty filter, which would delete everything.
    */
   override async delete(params: DeleteParams): Promise<void> {
-    await this.#filtered(planDelete(params));
+    await this.#run(planDelete(params));
   }
 
   /**
@@ -258,7 +264,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
    */
   async expire(options: ExpireOptions): Promise<number> {
     const expiry = checkExpiry(options);
-    return this.#filtered((store) => expireStore(store, expiry, options));
+    return this.#run((store) => expireStore(store, expiry, options));
   }
 
   /** The `k` best chunks for a text or a vector, best first. */
@@ -275,6 +281,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
   async explain(query: string | readonly number[] | RawQuery, options: SearchOptions = {}): Promise<Explanation> {
     return explain(query, options, {
       scoped: () => this.#scoped(),
+      run: (asked, work) => this.#run(work, { query: asked, signal: options.signal }),
       search: (text, store) => this.#search(text, options, store),
     });
   }
@@ -286,19 +293,17 @@ export class PostgresVectorStore extends BasePGVectorStore {
     const words = checkWords(query, options, this.#options);
     const { signal } = options;
     signal?.throwIfAborted();
-    const store = open ?? (await orAbort(this.#scoped(), signal));
-    let embedded: Promise<readonly number[]> | undefined;
-    const embed = (): Promise<readonly number[]> =>
-      (embedded ??=
-        typeof query === "string" ? orAbort(this.embeddings.embedQuery(query), signal) : Promise.resolve(query));
-    const byWords = await this.#filtered((current) => searchByWords(current, request, words, embed), store);
-    if (byWords !== undefined) return byWords;
-    const vector = await embed();
-    const hits = await this.#filtered((current) => denseSearch(current, { ...request, vector }), store);
-    const plain = await orAbort(decryptHits(this.#options.contentCipher, store.tenant, hits), signal);
-    return plain
-      .map(toSearchHit)
-      .map((hit) => (words === undefined ? hit : { ...hit, fallback: "similarity" as const }));
+    const embed = embedOnce(query, signal);
+    const find = async (store: ScopedStore): Promise<SearchHit[]> => {
+      const byWords = await searchByWords(store, request, words, () => embed(store));
+      if (byWords !== undefined) return byWords;
+      const hits = await denseSearch(store, { ...request, vector: await embed(store) });
+      const plain = await orAbort(decryptHits(this.#options.contentCipher, store.tenant, hits), signal);
+      return plain
+        .map(toSearchHit)
+        .map((hit) => (words === undefined ? hit : { ...hit, fallback: "similarity" as const }));
+    };
+    return open === undefined ? this.#run(find, { query, signal }) : find(open);
   }
 
   override async similaritySearch(
@@ -350,13 +355,16 @@ export class PostgresVectorStore extends BasePGVectorStore {
     const { k, fetchK, lambda } = checkMmr(options);
     const request = this.#searchRequest({ k: fetchK, filter: options.filter, includeEmbeddings: true });
     const words = checkWords(query, {}, this.#options);
-    const store = await this.#scoped();
-    const vector = await this.embeddings.embedQuery(query);
-    const embed = (): Promise<readonly number[]> => Promise.resolve(vector);
-    const hits = await this.#filtered(
-      async (current): Promise<readonly (SearchHit | DenseHit)[]> =>
-        (await searchByWords(current, request, words, embed)) ?? denseSearch(current, { ...request, vector }),
-      store,
+    const embed = embedOnce(query);
+    const { store, vector, hits } = await this.#run(
+      async (current) => {
+        const asked = await embed(current);
+        const byWords = await searchByWords(current, request, words, () => Promise.resolve(asked));
+        const found: readonly (SearchHit | DenseHit)[] =
+          byWords ?? (await denseSearch(current, { ...request, vector: asked }));
+        return { store: current, vector: [...asked], hits: found };
+      },
+      { query },
     );
     const best = mostDiverse(vector, hits, { k, lambda });
     return (await decryptHits(this.#options.contentCipher, store.tenant, best)).map((hit) => hit.document);
@@ -364,17 +372,17 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** Stored rows by id and by filter, without a query. */
   async get(params: GetParams = {}): Promise<StoredChunk[]> {
-    return this.#filtered(planGet(params, this.#options.contentCipher));
+    return this.#run(planGet(params, this.#options.contentCipher));
   }
 
   /** Documents by id, in the order asked; those that are not there are left out. */
   async getByIds(ids: string[]): Promise<Document[]> {
-    return getByIds(await this.#scoped(), ids);
+    return this.#run((store) => getByIds(store, ids));
   }
 
   /** The chunks of these documents with those around them in their sources, in order. See {@link planNeighbours}. */
   async getNeighbours(documents: readonly Document[], options: NeighbourOptions = {}): Promise<PlacedChunk[]> {
-    return this.#filtered(planNeighbours(documents, options));
+    return this.#run(planNeighbours(documents, options));
   }
 
   /** A LangChain retriever over this store. A filter is applied whichever way it is passed. */
@@ -410,14 +418,14 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** The uuid of the store's collection, made when it is not there. */
   override async getOrCreateCollection(): Promise<string> {
-    return getOrCreateCollection(await this.#scoped());
+    return this.#run(getOrCreateCollection);
   }
 
   /** Ensures the schema, as {@link initialize} does. @throws DimensionMismatchError when the table has others. */
   override async ensureTableInDatabase(dimensions?: number): Promise<void> {
     const expected = integer("dimensions", dimensions, 1, 16_000);
-    if (expected !== undefined && this.#opening === undefined && this.#parent === undefined) {
-      this.#opening = this.#start({ ...this.#options, dimensions: expected });
+    if (expected !== undefined && !this.#handle.opened && !this.#isView) {
+      await this.#handle.open(() => this.#start({ ...this.#options, dimensions: expected }));
     }
     const { model } = await this.#open();
     if (expected !== undefined) checkDimensions(model, expected, this.#options);
@@ -448,12 +456,10 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** Ends the pool if the store made it. A pool that was passed in belongs to whoever made it. */
   override async end(): Promise<void> {
-    if (this.#parent === undefined)
-      await this.#opening?.then(
-        ({ keeper }) => keeper.idle(),
-        () => undefined,
-      );
-    if (this.#parent === undefined) await this.#database.replicas?.end();
+    if (!this.#isView) {
+      await this.#handle.end();
+      await this.#database.replicas?.end();
+    }
     if (this.#ownsPool) await this.#database.end();
   }
 
@@ -472,42 +478,23 @@ export class PostgresVectorStore extends BasePGVectorStore {
     }
   }
 
-  /** Opens the schema once; a failure is not remembered, so that the next call tries again. */
   #open(): Promise<OpenStore> {
-    if (this.#parent !== undefined) return this.#parent.#open();
-    this.#opening ??= this.#start(this.#options);
-    return this.#opening;
+    return this.#handle.open();
   }
 
   /** The open store in the scope of this call's tenant, which is asked for first: without one there is no I/O. */
   async #scoped(): Promise<ScopedStore> {
-    const tenant = this.#options.tenant();
-    return withCollectionMetric(scopeTo(await this.#open(), tenant));
+    return this.#handle.scoped({ tenant: this.#options.tenant() });
   }
 
-  /** Does `work`, once more if a promoted key that it filtered by has been demoted since the store was opened. */
-  async #filtered<T>(work: (store: ScopedStore) => Promise<T>, open?: ScopedStore): Promise<T> {
-    const store = open ?? (await this.#scoped());
-    return work(store).catch(async (error: unknown) => {
-      if (sqlstateOf(error) !== SQLSTATE.undefinedColumn || store.columns.promoted.size === 0) throw error;
-      this.#forget();
-      const { tenant, settings, database } = store;
-      return work({ ...(await this.#scoped()), tenant, settings, database });
-    });
+  async #run<T>(work: (store: ScopedStore) => Promise<T>, scope: Omit<CallScope, "tenant"> = {}): Promise<T> {
+    return this.#handle.run({ ...scope, tenant: this.#options.tenant() }, work);
   }
 
-  #forget(): void {
-    this.#opening = undefined;
-    if (this.#parent !== undefined) this.#parent.#forget();
-  }
-
-  #start(options: ResolvedOptions): Promise<OpenStore> {
-    const opening = openStore(this.#database, options, this.embeddings, { mustExist: this.#mustExist });
-    opening.then(
-      (store) => (this.distanceStrategy = store.options.metric),
-      () => (this.#opening = undefined),
-    );
-    return opening;
+  async #start(options: ResolvedOptions): Promise<OpenStore> {
+    const store = await openStore(this.#database, options, this.embeddings, { mustExist: this.#mustExist });
+    this.distanceStrategy = store.options.metric;
+    return store;
   }
 
   /** The checked form of a search's options, without its query. */

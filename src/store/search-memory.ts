@@ -27,6 +27,12 @@ export interface CollectionMetric {
   readonly metric: Metric | undefined;
 }
 
+/** The model version that a tenant reads instead of the active one, as of an epoch. */
+interface Override {
+  readonly epoch: number;
+  readonly version: number | undefined;
+}
+
 /** What searches need to know of one tenant. */
 export interface TenantFacts {
   readonly rows: number;
@@ -46,20 +52,22 @@ const SLOW_LIFE_MS = 30_000;
 export class SearchMemory {
   /** When searches next see whether an index is missing, in epoch milliseconds. */
   adviseAt = 0;
-  readonly #indexes = new ExpiringCache<VectorIndex[]>(3, INDEX_LIFE_MS);
+  readonly #indexes = new ExpiringCache<VectorIndex[]>(20, INDEX_LIFE_MS);
   readonly #metrics = new ExpiringCache<CollectionMetric | undefined>(10_000, ROWS_LIFE_MS);
   readonly #tenants = new ExpiringCache<TenantFacts>(10_000, ROWS_LIFE_MS);
-  readonly #relations = new Map<Metric, string>();
+  readonly #overrides = new ExpiringCache<Override>(10_000, ROWS_LIFE_MS);
+  readonly #relations = new Map<string, string>();
   readonly #shares = new ExpiringCache<number>(2_000, ROWS_LIFE_MS);
 
-  /** The vector indexes that searches by a metric can use. */
-  indexes(metric: Metric, ask: () => Promise<VectorIndex[]>): Promise<VectorIndex[]> {
-    return this.#indexes.get(metric, async () => {
+  /** The vector indexes that searches by a metric can use, on one column. */
+  indexes(column: string, metric: Metric, ask: () => Promise<VectorIndex[]>): Promise<VectorIndex[]> {
+    const key = `${metric} ${column}`;
+    return this.#indexes.get(key, async () => {
       const indexes = await ask();
       const relations = indexes.map(({ relation }) => relation).toSorted((a, b) => a - b);
       // Partitions that come or go have taken rows of tenants with them.
-      if ((this.#relations.get(metric) ?? relations.join()) !== relations.join()) this.#tenants.clear();
-      this.#relations.set(metric, relations.join());
+      if ((this.#relations.get(key) ?? relations.join()) !== relations.join()) this.#tenants.clear();
+      this.#relations.set(key, relations.join());
       return indexes;
     });
   }
@@ -72,6 +80,15 @@ export class SearchMemory {
     const found = await this.#metrics.get(tenant, ask);
     if (found === undefined) this.#metrics.delete(tenant);
     return found;
+  }
+
+  /** The model version that a tenant reads instead of the active one, in an epoch of the models. */
+  async override(tenant: string, epoch: number, ask: () => Promise<number | undefined>): Promise<number | undefined> {
+    const read = async (): Promise<Override> => ({ epoch, version: await ask() });
+    const found = await this.#overrides.get(tenant, read);
+    if (found.epoch === epoch) return found.version;
+    this.#overrides.delete(tenant);
+    return (await this.#overrides.get(tenant, read)).version;
   }
 
   tenant(tenant: string, ask: () => Promise<TenantFacts>): Promise<TenantFacts> {

@@ -5,7 +5,7 @@ import { orAbort } from "../db/abort.js";
 import type { ReadRoute, Statement } from "../db/database.js";
 import { quoteIdentifier, quoteQualified } from "../db/identifiers.js";
 import { compileFilter, regexFilterError, type FilterNode } from "./filter/index.js";
-import { distanceOperator, similarityOf } from "./metric.js";
+import { distanceOperator, hammingOperator, signsOf, similarityOf } from "./metric.js";
 import { adviseIndex } from "./index-advice.js";
 import { asEmbedding, scope, type ScopedStore } from "./open.js";
 import { findIndexOf, planSearch } from "./plan-search.js";
@@ -144,6 +144,14 @@ export function distanceTo(store: ScopedStore, vector: readonly number[]): Sql {
   return sql`${store.columns.embedding} ${operator} ${asEmbedding(store, sql`${new VectorParameter(vector)}`)}`;
 }
 
+/** What an index of signs is scanned by: how many signs differ from those of a vector. */
+function signDistance(store: ScopedStore, vector: readonly number[]): Sql {
+  const { schema } = store.server.vector;
+  const { dimensions } = store.model;
+  const asked = asEmbedding(store, sql`${new VectorParameter(vector)}`);
+  return sql`${signsOf(store.columns.embedding, dimensions, schema)} ${hammingOperator(schema)} ${signsOf(sql`(${asked})`, dimensions, schema)}`;
+}
+
 function searchSql(store: ScopedStore, search: DenseSearch, strategy: SearchStrategy): Sql {
   const { id, content, metadata } = store.columns;
   const distance = distanceTo(store, search.vector);
@@ -151,6 +159,8 @@ function searchSql(store: ScopedStore, search: DenseSearch, strategy: SearchStra
   const measured = store.partitioned && strategy.kind === "exact" ? sql`(${distance}) + 0` : distance;
   const filter = search.filter === undefined ? empty : sql` and ${compileFilter(search.filter, store.columns)}`;
   const counted = isCounted(search, strategy);
+  const bySigns = store.model.quantization === "binary" && strategy.kind === "index";
+  const fetch = strategy.kind === "exact" ? search.k : bySigns ? rerankedOf(strategy) : strategy.fetch;
   // The order must be the bare distance, or no index can serve it; by name, so that the vector travels once. A relaxed
   // scan is sorted again outside, and rows without a direction (NaN) are dropped there, where they cannot change the plan.
   return sql`
@@ -159,11 +169,16 @@ function searchSql(store: ScopedStore, search: DenseSearch, strategy: SearchStra
         ${search.includeEmbeddings ? sql`${embeddingAsText(store)} as embedding,` : empty} ${measured} as distance
       from ${store.table}
       where ${scope(store)}${filter}
-      order by distance
-      limit ${strategy.kind === "exact" ? search.k : strategy.fetch}::int8
+      order by ${bySigns ? signDistance(store, search.vector) : raw("distance")}
+      limit ${fetch}::int8
     )
     select *${counted ? sql`, (count(*) over ())::int4 as met` : empty}
     from nearest where distance <> 'NaN' order by distance, id limit ${search.k}::int8`;
+}
+
+/** All candidates of a scan by signs are compared exactly: signs alone say too little. */
+function rerankedOf(strategy: Extract<SearchStrategy, { kind: "index" }>): number {
+  return Math.max(strategy.fetch, strategy.efSearch);
 }
 
 /** The embedding in pgvector's binary form, as base64: half the bytes of its text form and no numbers to parse. */

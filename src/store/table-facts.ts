@@ -1,5 +1,6 @@
 import sql, { join, type Sql } from "sql-template-tag";
 import { printedLiteral, quoteQualified } from "../db/identifiers.js";
+import { indexedBytes } from "./build-memory.js";
 import { compileFilter, type FilterNode } from "./filter/index.js";
 import { parseIndexNote } from "./index-note.js";
 import { operatorClassName } from "./metric.js";
@@ -22,9 +23,14 @@ export async function findVectorIndexes(store: OpenStore, from: "any" | "primary
       join pg_class c on c.oid = i.indexrelid and c.relkind = 'i'
       join pg_namespace n on n.oid = c.relnamespace
       join pg_am a on a.oid = c.relam and a.amname in ('hnsw', 'ivfflat')
-      join pg_attribute v on v.attrelid = i.indrelid and v.attnum = i.indkey[0] and v.attname = ${model.column}::text
+      join pg_attribute v on v.attrelid = i.indrelid and v.attname = ${model.column}::text
+        and case when ${model.quantization === "binary"}::bool
+          then i.indkey[0] = 0 and pg_get_expr(i.indexprs, i.indrelid) like '%binary_quantize(%' and exists (
+            select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = i.indexrelid
+              and d.refobjid = i.indrelid and d.refobjsubid = v.attnum)
+          else v.attnum = i.indkey[0] end
       join pg_opclass o on o.oid = i.indclass[0]
-        and o.opcname = ${operatorClassName(options.metric, model.storageType)}::text
+        and o.opcname = ${operatorClassName(options.metric, model.storageType, model.quantization)}::text
       where i.indisvalid
         and (i.indrelid = to_regclass(${table}::text)
           or i.indrelid in (select relid from pg_partition_tree(to_regclass(${table}::text))))`,
@@ -57,8 +63,7 @@ interface IndexRow {
 
 /** An HNSW entry is its vector and, at `m` 16, about 300 bytes of neighbours and headers; a page holds whole ones. */
 function entriesPerPage(page: number, model: OpenStore["model"]): number {
-  const bytes = model.dimensions * (model.storageType === "vector" ? 4 : 2) + 300;
-  return Math.max(1, Math.floor(page / bytes));
+  return Math.max(1, Math.floor(page / (indexedBytes(model) + 300)));
 }
 
 /** Counting stops here, at a cost of some 10 ms; the planner's estimate is good enough for more. */

@@ -1,16 +1,17 @@
-import sql, { empty, raw, type Sql } from "sql-template-tag";
+import sql, { empty, join, raw, type Sql } from "sql-template-tag";
 import type { Session } from "../db/database.js";
 import { BytesArrayParameter, TextArrayParameter, VectorArrayParameter } from "../db/codec.js";
-import { qualified, quoteQualified } from "../db/identifiers.js";
-import { TENANTS_TABLE } from "../schema/layout.js";
+import { identifier, qualified, quoteQualified } from "../db/identifiers.js";
+import { TENANTS_TABLE, type ModelVersion } from "../schema/layout.js";
 import { ensureCollection } from "./collections.js";
 import { asEmbedding, type ScopedStore } from "./open.js";
 import type { ChunkRow } from "./rows.js";
 import { explainRefusal } from "./tenants/refusal.js";
+import { fence, holdModels, supplying } from "./versions/fence.js";
 
-/** A row and its vector, of the embedding column's dimensions. */
+/** A row and its vectors, one for each of the versions that are written with it, in their order. */
 export interface EmbeddedRow extends ChunkRow {
-  readonly vector: ArrayLike<number>;
+  readonly vectors: readonly ArrayLike<number>[];
 }
 
 /**
@@ -19,10 +20,18 @@ export interface EmbeddedRow extends ChunkRow {
  *
  * @throws TenantIsolationError when the tenant is suspended or being deleted.
  */
-export async function upsertChunks(store: ScopedStore, rows: readonly EmbeddedRow[]): Promise<void> {
+export async function upsertChunks(
+  store: ScopedStore,
+  rows: readonly EmbeddedRow[],
+  versions: readonly ModelVersion[],
+): Promise<void> {
   const sorted = [...rows].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const columns = versions.map(({ column }) => column);
   await store.database
-    .transaction(store.settings, (session) => writeChunks(store, session, sorted))
+    .transaction(supplying(store.settings, columns), async (session) => {
+      await holdModels(session, store);
+      await writeChunks(store, session, sorted, versions);
+    })
     .catch(async (error: unknown) => {
       throw await explainRefusal(store, error);
     });
@@ -31,10 +40,15 @@ export async function upsertChunks(store: ScopedStore, rows: readonly EmbeddedRo
 }
 
 /** Writes rows, sorted by id, in statements of at most `chunkSize`. */
-export async function writeChunks(store: ScopedStore, session: Session, rows: readonly EmbeddedRow[]): Promise<void> {
+export async function writeChunks(
+  store: ScopedStore,
+  session: Session,
+  rows: readonly EmbeddedRow[],
+  versions: readonly ModelVersion[],
+): Promise<void> {
   await ensureCollection(store, session);
   for (let start = 0; start < rows.length; start += store.options.chunkSize) {
-    await upsertBatch(store, session, rows.slice(start, start + store.options.chunkSize));
+    await upsertBatch(store, session, rows.slice(start, start + store.options.chunkSize), versions);
   }
 }
 
@@ -57,37 +71,60 @@ export function mergedMetadata(store: ScopedStore, before: Sql, given: Sql): Sql
         )`;
 }
 
-/** @param rows a query of tenant, collection, id, content, metadata, content hash and embedding. */
-export function upsertSql(store: ScopedStore, registered: Sql, rows: Sql): Sql {
-  const { id, content, metadata, embedding } = store.columns;
+/** A vector column, and whether every row comes with its vector; one that comes without keeps what is there. */
+export interface WrittenColumn {
+  readonly column: string;
+  readonly complete: boolean;
+}
+
+/** @param rows a query of tenant, collection, id, content, metadata, content hash and the vectors of `vectors`. */
+export function upsertSql(store: ScopedStore, registered: Sql, rows: Sql, vectors: readonly WrittenColumn[]): Sql {
+  const { id, content, metadata } = store.columns;
+  const columns = vectors.map(({ column }) => identifier(column));
+  const assigned = vectors.map(({ column, complete }) => {
+    const name = identifier(column);
+    return complete
+      ? sql`${name} = excluded.${name}`
+      : sql`${name} = coalesce(excluded.${name}, ${store.table}.${name})`;
+  });
   return sql`
     ${registered}
-    insert into ${store.table} (tenant_id, collection, ${id}, ${content}, ${metadata}, content_hash, ${embedding})
+    insert into ${store.table} (tenant_id, collection, ${id}, ${content}, ${metadata}, content_hash, ${join(columns)})
     ${rows}
     on conflict (tenant_id, collection, ${id}) do update set
       ${content} = excluded.${content},
       ${metadata} = ${mergedMetadata(store, sql`${store.table}.${metadata}`, sql`excluded.${metadata}`)},
       content_hash = excluded.content_hash,
-      ${embedding} = excluded.${embedding}`;
+      ${join(assigned)}`;
 }
 
-async function upsertBatch(store: ScopedStore, session: Session, rows: readonly EmbeddedRow[]): Promise<void> {
+async function upsertBatch(
+  store: ScopedStore,
+  session: Session,
+  rows: readonly EmbeddedRow[],
+  versions: readonly ModelVersion[],
+): Promise<void> {
   const { schema, oid } = store.server.vector;
+  const type = raw(quoteQualified(schema, "vector"));
   const texts = (pick: (row: EmbeddedRow) => string): TextArrayParameter => new TextArrayParameter(rows.map(pick));
   const hashes = new BytesArrayParameter(rows.map((row) => row.contentHash));
-  const vectors = new VectorArrayParameter(
-    rows.map((row) => row.vector),
-    oid,
-  );
+  const names = versions.map((_, index) => raw(`vector_${index}`));
+  const vectors = versions.map((_, index) => {
+    const column = rows.map((row) => row.vectors[index]!);
+    return sql`${new VectorArrayParameter(column, oid)}::${type}[]`;
+  });
+  const cast = versions.map((version, index) => asEmbedding(store, sql`row.${names[index]!}`, version));
   const unnested = sql`
     select ${store.tenant}::text, ${store.options.collection}::text,
-      row.id, row.content, row.metadata::jsonb, row.hash, ${asEmbedding(store, sql`row.vector`)}
+      row.id, row.content, row.metadata::jsonb, row.hash, ${join(cast)}
     from unnest(
       ${texts((row) => row.id)}::text[],
       ${texts((row) => row.content)}::text[],
       ${texts((row) => row.metadata)}::text[],
       ${hashes}::bytea[],
-      ${vectors}::${raw(quoteQualified(schema, "vector"))}[]
-    ) as row (id, content, metadata, hash, vector)`;
-  await session.execute({ name: "upsert", sql: upsertSql(store, registerTenant(store), unnested) });
+      ${join(vectors)}
+    ) as row (id, content, metadata, hash, ${join(names)})
+    where ${fence(store)}`;
+  const columns = versions.map(({ column }) => ({ column, complete: true }));
+  await session.execute({ name: "upsert", sql: upsertSql(store, registerTenant(store), unnested, columns) });
 }

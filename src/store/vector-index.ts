@@ -2,12 +2,12 @@ import sql, { raw } from "sql-template-tag";
 import { quoteLiteral, printedLiteral } from "../db/identifiers.js";
 import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
 import { ConfigurationError, IndexBuildError } from "../errors.js";
-import { FIXED_COLUMNS, type StorageType } from "../schema/layout.js";
+import { FIXED_COLUMNS, type ModelVersion, type StorageType } from "../schema/layout.js";
 import { derivedName } from "../schema/partitions.js";
 import { ensureIndex, type WantedIndex } from "./build-index.js";
 import { withBuildResources, type BuildNeed, type BuildResources } from "./build-memory.js";
 import { DEFAULT_TARGET_RECALL, noteRecall } from "./measure-recall.js";
-import { operatorClass, operatorClassName } from "./metric.js";
+import { operatorClass, operatorClassName, signsOf } from "./metric.js";
 import type { OpenStore } from "./open.js";
 import { createPartitionedIndex } from "./partition-index.js";
 import { toTenantId } from "./tenant.js";
@@ -44,17 +44,27 @@ export interface VectorIndexSpec {
 
 /** Dimensions that pgvector can index for each type. */
 export const MAX_DIMENSIONS: Record<StorageType, number> = { vector: 2_000, halfvec: 4_000 };
+/** The same for signs. */
+const MAX_BITS = 64_000;
+
+/** How many dimensions an index of a model's vectors can have. */
+export function maxDimensions({
+  storageType,
+  quantization,
+}: Pick<ModelVersion, "storageType" | "quantization">): number {
+  return quantization === "binary" ? MAX_BITS : MAX_DIMENSIONS[storageType];
+}
 
 /** @throws IndexBuildError when no index can be built on the embedding column, with the cure. */
 export function checkIndexable({ model }: OpenStore, method: "HNSW" | "IVFFlat"): void {
-  const limit = MAX_DIMENSIONS[model.storageType];
+  const limit = maxDimensions(model);
   if (model.dimensions <= limit) return;
   throw new IndexBuildError(
     `${method} can index up to ${limit.toLocaleString("en")} dimensions of type ${model.storageType}, the column has ` +
       `${model.dimensions.toLocaleString("en")}. ` +
       (model.dimensions <= MAX_DIMENSIONS.halfvec
         ? 'Create the store with storageType: "halfvec", or shorten the vectors (OpenAI: `dimensions`).'
-        : "Shorten the vectors (OpenAI: `dimensions`) or use a model with fewer; searches stay exact until then."),
+        : 'Create the store with quantization: "binary", or add such a version: langchain-pgvector models add --quantization binary.'),
   );
 }
 
@@ -98,16 +108,20 @@ export function wantedVectorIndex(
   const { model, options, server } = store;
   const settings = Object.entries(parameters).map(([key, value]) => `${key} = ${value}`);
   const rows = tenant === undefined ? "" : ` where ${FIXED_COLUMNS.tenant} = ${quoteLiteral(tenant)}`;
-  const opclass = operatorClass(options.metric, model.storageType, server.vector.schema);
+  const opclass = operatorClass(options.metric, model, server.vector.schema);
+  const { embedding } = store.columns;
+  const { schema } = server.vector;
+  const binary = model.quantization === "binary";
+  const indexed = binary ? signsOf(embedding, model.dimensions, schema) : embedding;
   return {
     schema: store.schema,
     table: options.layout.table,
     name: vectorIndexName(store, method, { namespace, tenant }),
-    using: sql`using ${raw(method)} (${store.columns.embedding} ${raw(opclass)}) with (${raw(settings.join(", "))})${raw(rows)}`,
+    using: sql`using ${raw(method)} (${indexed} ${raw(opclass)}) with (${raw(settings.join(", "))})${raw(rows)}`,
     expected: {
       method,
-      column: model.column,
-      opclass: operatorClassName(options.metric, model.storageType),
+      column: binary ? null : model.column,
+      opclass: operatorClassName(options.metric, model.storageType, model.quantization),
       predicate: tenant === undefined ? null : `(${FIXED_COLUMNS.tenant} = ${printedLiteral(tenant)}::text)`,
       parameters: given,
     },

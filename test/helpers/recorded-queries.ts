@@ -30,7 +30,7 @@ export function recordQueries(pool: pg.Pool): RecordedQuery[] {
       const last = recorded.at(-1);
       const values = message.values ?? [];
       // The statement's own values are bound after those of its settings.
-      if (last !== undefined && last.values.length !== values.length) {
+      if (last !== undefined && !isOwn(last, values)) {
         for (let i = 0; i + 1 < values.length; i += 2) {
           Object.assign(last.settings, { [String(values[i])]: String(values[i + 1]) });
         }
@@ -39,6 +39,12 @@ export function recordQueries(pool: pg.Pool): RecordedQuery[] {
     };
   });
   return recorded;
+}
+
+/** Whether values that are bound are the statement's own; a vector or a list becomes bytes on the way. */
+function isOwn(last: RecordedQuery, values: readonly unknown[]): boolean {
+  const [first] = last.values;
+  return last.values.length === values.length && (Buffer.isBuffer(values[0]) || String(first) === String(values[0]));
 }
 
 /** The plan of a recorded statement, one line per node, under settings for this transaction alone. */

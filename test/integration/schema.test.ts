@@ -314,6 +314,19 @@ describeServer("the schema of a store", () => {
       langchain_chunks: PRIMARY KEY (tenant_id, collection, id)
       langchain_chunks: CREATE UNIQUE INDEX langchain_chunks_pkey ON public.langchain_chunks USING btree (tenant_id, collection, id)
       langchain_chunks: fillfactor=90
+      langchain_chunks_backfill: tenant_id text not null
+      langchain_chunks_backfill: version integer not null
+      langchain_chunks_backfill: relation text not null
+      langchain_chunks_backfill: first_page bigint not null
+      langchain_chunks_backfill: end_page bigint not null
+      langchain_chunks_backfill: worker uuid
+      langchain_chunks_backfill: leased_until timestamp with time zone
+      langchain_chunks_backfill: done boolean not null default false
+      langchain_chunks_backfill: filled bigint not null default 0
+      langchain_chunks_backfill: kept_in_place bigint not null default 0
+      langchain_chunks_backfill: CHECK ((tenant_id <> ''::text))
+      langchain_chunks_backfill: PRIMARY KEY (tenant_id, version, relation, first_page)
+      langchain_chunks_backfill: CREATE UNIQUE INDEX langchain_chunks_backfill_pkey ON public.langchain_chunks_backfill USING btree (tenant_id, version, relation, first_page)
       langchain_chunks_collections: tenant_id text not null
       langchain_chunks_collections: name text not null
       langchain_chunks_collections: uuid uuid not null default gen_random_uuid()
@@ -340,6 +353,16 @@ describeServer("the schema of a store", () => {
       langchain_chunks_messages: CHECK ((tenant_id <> ''::text))
       langchain_chunks_messages: PRIMARY KEY (tenant_id, session, number)
       langchain_chunks_messages: CREATE UNIQUE INDEX langchain_chunks_messages_pkey ON public.langchain_chunks_messages USING btree (tenant_id, session, number)
+      langchain_chunks_set_aside: tenant_id text not null
+      langchain_chunks_set_aside: version integer not null
+      langchain_chunks_set_aside: collection text not null
+      langchain_chunks_set_aside: id text not null
+      langchain_chunks_set_aside: content_hash bytea not null
+      langchain_chunks_set_aside: reason text not null
+      langchain_chunks_set_aside: noted_at timestamp with time zone not null default now()
+      langchain_chunks_set_aside: CHECK ((tenant_id <> ''::text))
+      langchain_chunks_set_aside: PRIMARY KEY (tenant_id, version, collection, id)
+      langchain_chunks_set_aside: CREATE UNIQUE INDEX langchain_chunks_set_aside_pkey ON public.langchain_chunks_set_aside USING btree (tenant_id, version, collection, id)
       langchain_chunks_sources: tenant_id text not null
       langchain_chunks_sources: collection text not null
       langchain_chunks_sources: source text not null
@@ -361,6 +384,11 @@ describeServer("the schema of a store", () => {
       langchain_chunks_vector_cache: CHECK ((tenant_id <> ''::text))
       langchain_chunks_vector_cache: PRIMARY KEY (tenant_id, model_version, text_hash)
       langchain_chunks_vector_cache: CREATE UNIQUE INDEX langchain_chunks_vector_cache_pkey ON public.langchain_chunks_vector_cache USING btree (tenant_id, model_version, text_hash)
+      langchain_pgvector_epochs: store text not null
+      langchain_pgvector_epochs: epoch bigint not null
+      langchain_pgvector_epochs: overrides boolean not null default false
+      langchain_pgvector_epochs: PRIMARY KEY (store)
+      langchain_pgvector_epochs: CREATE UNIQUE INDEX langchain_pgvector_epochs_pkey ON public.langchain_pgvector_epochs USING btree (store)
       langchain_pgvector_maintenance: store text not null
       langchain_pgvector_maintenance: kind text not null
       langchain_pgvector_maintenance: name text not null
@@ -375,18 +403,37 @@ describeServer("the schema of a store", () => {
       langchain_pgvector_models: column_name text not null
       langchain_pgvector_models: provider text
       langchain_pgvector_models: model text
+      langchain_pgvector_models: revision text
       langchain_pgvector_models: dimensions integer not null
+      langchain_pgvector_models: full_dimensions integer not null
       langchain_pgvector_models: metric text not null
       langchain_pgvector_models: storage_type text not null
+      langchain_pgvector_models: quantization text not null default 'none'::text
+      langchain_pgvector_models: document_prefix text not null default ''::text
+      langchain_pgvector_models: query_prefix text not null default ''::text
+      langchain_pgvector_models: normalized boolean
+      langchain_pgvector_models: fingerprint text not null
+      langchain_pgvector_models: probe bytea
+      langchain_pgvector_models: derived_from integer
+      langchain_pgvector_models: comparison jsonb
       langchain_pgvector_models: state text not null
       langchain_pgvector_models: created_at timestamp with time zone not null default now()
       langchain_pgvector_models: CHECK ((dimensions > 0))
+      langchain_pgvector_models: CHECK ((full_dimensions >= dimensions))
       langchain_pgvector_models: CHECK ((metric = ANY (ARRAY['cosine'::text, 'euclidean'::text, 'innerProduct'::text])))
+      langchain_pgvector_models: CHECK ((quantization = ANY (ARRAY['none'::text, 'binary'::text])))
       langchain_pgvector_models: CHECK ((state = ANY (ARRAY['building'::text, 'ready'::text, 'active'::text, 'retiring'::text, 'dropped'::text])))
       langchain_pgvector_models: CHECK ((storage_type = ANY (ARRAY['vector'::text, 'halfvec'::text])))
       langchain_pgvector_models: PRIMARY KEY (store, version)
       langchain_pgvector_models: CREATE UNIQUE INDEX langchain_pgvector_models_active ON public.langchain_pgvector_models USING btree (store) WHERE (state = 'active'::text)
       langchain_pgvector_models: CREATE UNIQUE INDEX langchain_pgvector_models_pkey ON public.langchain_pgvector_models USING btree (store, version)
+      langchain_pgvector_processes: store text not null
+      langchain_pgvector_processes: process uuid not null
+      langchain_pgvector_processes: label text not null
+      langchain_pgvector_processes: fingerprints text[] not null
+      langchain_pgvector_processes: seen_at timestamp with time zone not null default now()
+      langchain_pgvector_processes: PRIMARY KEY (store, process)
+      langchain_pgvector_processes: CREATE UNIQUE INDEX langchain_pgvector_processes_pkey ON public.langchain_pgvector_processes USING btree (store, process)
       langchain_pgvector_recall: store text not null
       langchain_pgvector_recall: index_name text not null
       langchain_pgvector_recall: measured_at timestamp with time zone not null default clock_timestamp()

@@ -142,6 +142,16 @@ const CASES: Record<string, Case> = {
       store.sources.append(theirSource, [{ document: document("from a"), vector: await vector() }]),
   },
   "sources.remove": { attack: (store) => store.sources.remove(theirSource) },
+  "sources.findVectors": {
+    attack: async (store) => {
+      const cached = { id: "x", text: SECRET, twin: undefined };
+      expect(await store.sources.findVectors({ chunks: [cached], cache: true })).toMatchObject({ embedded: 1 });
+      await store.sources.clearVectorCache();
+      const twin = { id: "x", text: "of a", twin: "2" };
+      const { vectors } = await store.sources.findVectors({ chunks: [twin], cache: false });
+      expect(Array.from(vectors.get("x")!)).not.toEqual(await vector());
+    },
+  },
   "sources.cachedVectors": {
     attack: async (store) => expect(await store.sources.cachedVectors([SECRET])).toEqual(new Map()),
   },

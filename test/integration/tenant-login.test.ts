@@ -154,7 +154,7 @@ describeServer("a login of a tenant's own", () => {
     const { role, steps } = await owner.tenants.planLogin("a");
     expect(steps.map((step) => step.name)).toEqual([
       "tenant-login/role",
-      ...Array<string>(3 + 7).fill("tenant-login/policy"),
+      ...Array<string>(3 + 9).fill("tenant-login/policy"),
       "tenant-login/rights",
     ]);
     expect(await rolesLike(role)).toBe(0);

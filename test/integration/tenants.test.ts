@@ -257,6 +257,8 @@ describeServer("tenants of a store", () => {
       expect(await everywhere("a", table)).toEqual({
         [table]: 0,
         [`${table}_collections`]: 0,
+        [`${table}_backfill`]: 0,
+        [`${table}_set_aside`]: 0,
         [`${table}_loads`]: 0,
         [`${table}_sources`]: 0,
         [`${table}_vector_cache`]: 0,

@@ -43,6 +43,8 @@ declare const documents: Document[];
 // Values of each entry point.
 expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "adopt"
+  | "comparisonHtml"
+  | "comparisonText"
   | "createBackup"
   | "restoreBackup"
   | "drawCurve"
@@ -64,6 +66,7 @@ expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "ChromaServerError"
   | "ConfigurationError"
   | "ContentCipherError"
+  | "CutoverBlockedError"
   | "DatabaseError"
   | "DimensionMismatchError"
   | "ExtractiveAnswerer"

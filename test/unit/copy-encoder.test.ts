@@ -60,7 +60,7 @@ describe("the encoder of COPY", () => {
           slab.put(slot, vector);
           return { ...row, contentHash: Uint8Array.of(slot, 255), slot };
         });
-        const decoded = decode(payload(new CopyEncoder(constants).source(rows, slab, buffers).chunks()));
+        const decoded = decode(payload(new CopyEncoder(constants, 1).source(rows, [slab], buffers).chunks()));
         expect(decoded).toHaveLength(rows.length);
         decoded.forEach((fields, i) => {
           const [id, content, metadata, hash, vector] = fields.slice(constants.length);

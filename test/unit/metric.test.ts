@@ -9,8 +9,8 @@ describe("a metric", () => {
     const table = METRIC_NAMES.map((metric) => [
       metric,
       operatorText(metric, undefined),
-      operatorClass(metric, "vector", "public"),
-      operatorClass(metric, "halfvec", 'x"'),
+      operatorClass(metric, { storageType: "vector" }, "public"),
+      operatorClass(metric, { storageType: "halfvec" }, 'x"'),
     ]);
     expect(table).toEqual([
       ["cosine", "<=>", '"public"."vector_cosine_ops"', '"x"""."halfvec_cosine_ops"'],

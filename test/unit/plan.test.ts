@@ -59,7 +59,11 @@ const empty: SchemaState = {
   loads: absent,
   sources: absent,
   messages: absent,
+  backfills: absent,
   activeModel: undefined,
+  models: [],
+  epoch: 0,
+  overrides: false,
   promotedKeys: [],
   chunksSize: undefined,
 };
@@ -89,6 +93,7 @@ describe("the plan of a schema", () => {
       "loads",
       "sources",
       "messages",
+      "backfills",
     ]);
   });
 
@@ -102,6 +107,7 @@ describe("the plan of a schema", () => {
         loads: current,
         sources: current,
         messages: current,
+        backfills: current,
       }),
     ).toEqual([]);
   });
@@ -109,7 +115,7 @@ describe("the plan of a schema", () => {
   test("adds what is missing alone", () => {
     const state = { ...empty, server: vector("0.8.0"), registryExists: true, chunks: current, collections: absent };
     expect(new Set(names(state, { ...layout, collectionsTable: "named" }))).toEqual(
-      new Set(["collections", "loads", "sources", "messages"]),
+      new Set(["collections", "loads", "sources", "messages", "backfills"]),
     );
     expect(names({ ...empty, server: vector("0.8.0"), registryExists: true })[0]).toBe("chunks");
   });
@@ -151,7 +157,9 @@ describe("the plan of a schema", () => {
     const state = { ...empty, server: vector("0.8.0"), registryExists: true };
     const breaking = { ...current, breakingRevision: 1_000 };
     expect(() => names({ ...state, chunks: breaking })).toThrow(SchemaVersionError);
-    expect(names({ ...state, chunks: current, loads: current, sources: current, messages: current })).toEqual([]);
+    expect(
+      names({ ...state, chunks: current, loads: current, sources: current, messages: current, backfills: current }),
+    ).toEqual([]);
     const wanted = { ...layout, collectionsTable: "named" };
     expect(() => names({ ...state, chunks: current, collections: breaking }, wanted)).toThrow(/"named".*newer/);
   });

@@ -28,12 +28,15 @@ export class PageWriter {
 
   static async open(staged: ScopedStore, pageRows: number, signal: AbortSignal | undefined): Promise<PageWriter> {
     const store = withoutCollections(staged);
-    const writer = await chooseWriter(store, signal);
-    const type = writer.path === "arrays" ? "vector" : store.model.storageType;
+    const { reading, readingVectors } = store.models;
+    // The vectors that come are of one model; a version beside it is for its backfill.
+    const version = readingVectors ?? reading;
+    const writer = await chooseWriter(store, [version], signal);
+    const type = writer.path === "arrays" ? "vector" : version.storageType;
     return new PageWriter(
       store,
-      new BatchWriter(store, writer, new Rejects("fail", undefined), recordNothing, signal),
-      new Batch(pageRows, MAX_TEXT_BYTES, store.model.dimensions, type),
+      new BatchWriter(store, [version], writer, new Rejects("fail", undefined), recordNothing, signal),
+      new Batch(pageRows, MAX_TEXT_BYTES, [{ dimensions: version.dimensions, type }]),
     );
   }
 
@@ -41,7 +44,7 @@ export class PageWriter {
   async write(rows: readonly PreparedRow[]): Promise<void> {
     const { options, tenant } = this.#store;
     for (const row of await encryptRows(options.contentCipher, tenant, rows)) {
-      this.#batch.add({ ...row, row: this.#row, ownId: true, sourceHash: row.contentHash });
+      this.#batch.add({ ...row, row: this.#row, ownId: true, sourceHash: row.contentHash, vectors: [row.vector] });
       this.#row += 1;
       if (this.#batch.full) await this.#send();
     }

@@ -39,10 +39,15 @@ export async function writeGroup(
   for (let batch = 0; batch < batches; batch += 1) {
     options.signal?.throwIfAborted();
     const part = fresh.slice(batch * options.batchChunks, (batch + 1) * options.batchChunks);
-    const { vectors, embedded: number } = await findVectors(store, group, part, options);
+    const found = part.length === 0 ? undefined : await findVectors(store, group, part, options);
+    const number = found?.embedded ?? 0;
     embedded += number;
     if (number > 0) options.onEmbedded?.(number);
-    last = part.map((document) => ({ document, vector: vectors.get(document.id!)! }));
+    last = part.map((document) => ({
+      document,
+      vector: found!.vectors.get(document.id!)!,
+      modelVersion: found!.modelVersion,
+    }));
     if (batch === batches - 1) break;
     const [source] = group;
     const version = await announce(store, source!, before.get(source!.name), expected);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { raw } from "sql-template-tag";
 import type { Database, Session } from "../../db/database.js";
 import { quoteQualified } from "../../db/identifiers.js";
-import { MODELS_TABLE, REVISIONS_TABLE } from "../../schema/layout.js";
+import { EPOCHS_TABLE, MODELS_TABLE, REVISIONS_TABLE } from "../../schema/layout.js";
 import { libraryVersion } from "./library-version.js";
 import { readCatalog } from "./catalog.js";
 import { checksumOf, textSettings, type RowsChecksum } from "./checksum.js";
@@ -221,7 +221,7 @@ function toManifest(relation: BackupRelation, contents: ReadonlyMap<string, Rows
 
 /** What says which stores there are, and is never of one tenant. */
 function isRegistry({ name }: BackupRelation): boolean {
-  return name === REVISIONS_TABLE || name === MODELS_TABLE;
+  return name === REVISIONS_TABLE || name === MODELS_TABLE || name === EPOCHS_TABLE;
 }
 
 /** A name as a pattern of `pg_dump` that means nothing but this name. */

@@ -4,6 +4,7 @@ import type { Session } from "../../db/database.js";
 import { qualified, quoteQualified } from "../../db/identifiers.js";
 import { SchemaVersionError } from "../../errors.js";
 import {
+  backfillTables,
   loadsTable,
   messagesTable,
   sourceTables,
@@ -93,6 +94,7 @@ export async function readStoredObjects(
     loadsTable(store),
     messagesTable(store),
     ...sourceTables(store),
+    ...backfillTables(store),
   ]);
   const registry = new TextArrayParameter([
     ...own,

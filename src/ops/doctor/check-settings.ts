@@ -1,5 +1,6 @@
 import { quoteIdentifier } from "../../db/identifiers.js";
 import { bytesText, countText, finding, type DoctorFinding } from "../../store/finding.js";
+import { indexedBytes } from "../../store/build-memory.js";
 import { isVectorIndex, indexOption } from "../../store/explain/read-indexes.js";
 import { methodOff } from "../../store/explain/search-findings.js";
 import { bytesOf, isOn, numberOf } from "./read-server.js";
@@ -117,7 +118,7 @@ function sharedBuffers({ server, indexes }: StoreSnapshot): DoctorFinding[] {
 function buildMemory(snapshot: StoreSnapshot): DoctorFinding[] {
   const { server, indexes, model, limits } = snapshot;
   const memory = bytesOf(server, "maintenance_work_mem");
-  const perVector = model.dimensions * (model.storageType === "vector" ? 4 : 2);
+  const perVector = indexedBytes(model);
   const graphs = indexes
     .filter((index) => index.method === "hnsw" && !index.parent && index.rows > 0)
     .map((index) => ({ index, bytes: index.rows * (perVector + BYTES_PER_M * (indexOption(index, "m") ?? 16)) }));

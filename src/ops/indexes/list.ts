@@ -2,6 +2,7 @@ import sql from "sql-template-tag";
 import { quoteQualified } from "../../db/identifiers.js";
 import { areListsStale, chooseLists } from "../../store/index-parameters.js";
 import { parseIndexNote, type IndexNote } from "../../store/index-note.js";
+import { isOn } from "../../store/explain/index-faults.js";
 import { metricOfOperatorClass } from "../../store/metric.js";
 import type { OpenStore } from "../../store/open.js";
 import { tenantOfPredicate } from "../../store/table-facts.js";
@@ -21,7 +22,7 @@ export interface IndexInfo {
   readonly parameters: Readonly<Record<string, number>>;
   /** What distances a vector index is for. */
   readonly metric: Metric | undefined;
-  /** Whether searches of this store can use it: a valid vector index on its column, by its metric. */
+  /** Whether searches of this store can use it: a valid vector index on the column of a model version, by its metric. */
   readonly serves: boolean;
   /** The tenant whose rows a partial index holds. */
   readonly tenantId: string | undefined;
@@ -58,6 +59,7 @@ export async function listIndexes(store: OpenStore): Promise<IndexInfo[]> {
         select c.relname::text as name, t.relname::text as table, a.amname::text as type,
           substr(pg_get_indexdef(c.oid), 1 + position(' USING ' in pg_get_indexdef(c.oid))) as definition,
           c.reloptions as options, o.opcname::text as opclass, v.attname::text as column,
+          pg_get_indexdef(c.oid, 1, true) as expression,
           pg_get_expr(i.indpred, i.indrelid) as predicate, parent.relname::text as parent,
           i.indisunique as unique, i.indisvalid as valid,
           exists (select from pg_constraint k where k.conindid = c.oid and k.contype in ('p', 'u', 'x')) as constraint,
@@ -93,6 +95,7 @@ interface IndexRow {
   options: string[] | null;
   opclass: string | null;
   column: string | null;
+  expression: string;
   predicate: string | null;
   parent: string | null;
   unique: boolean;
@@ -108,6 +111,12 @@ interface IndexRow {
   phase: string | null;
   blocksDone: number | null;
   blocksTotal: number | null;
+}
+
+/** What is about to be searched, and what still may be, needs its index as well. */
+function servesSome(store: OpenStore, row: IndexRow): boolean {
+  const others = store.models.live.filter(({ version }) => version !== store.model.version);
+  return isOn(row, store.model, store.options.metric) || others.some((version) => isOn(row, version, version.metric));
 }
 
 /** Larger than this an index has entries, whatever the server last counted. */
@@ -129,7 +138,7 @@ function toInfo(store: OpenStore, row: IndexRow): IndexInfo {
     definition: row.definition,
     parameters,
     metric: vector ? metric : undefined,
-    serves: vector && row.valid && row.column === store.model.column && metric === store.options.metric,
+    serves: vector && row.valid && servesSome(store, row),
     tenantId: tenantOfPredicate(row.predicate),
     parent: row.parent ?? undefined,
     unique: row.unique,

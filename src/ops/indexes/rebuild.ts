@@ -2,7 +2,7 @@ import sql, { raw } from "sql-template-tag";
 import { quoteQualified } from "../../db/identifiers.js";
 import { ConfigurationError, IndexBuildError } from "../../errors.js";
 import { applySteps } from "../../schema/apply.js";
-import { graphBytesPerRow, withBuildResources, type BuildNeed } from "../../store/build-memory.js";
+import { graphNeed, withBuildResources, type BuildNeed } from "../../store/build-memory.js";
 import { ivfflatBuildBytes } from "../../store/index-parameters.js";
 import { parseIndexNote } from "../../store/index-note.js";
 import { readIndexSizing } from "../../store/index-sizing.js";
@@ -132,7 +132,7 @@ async function setParameters(
 }
 
 function needOf(store: OpenStore, method: string, parameters: Readonly<Record<string, number>>): BuildNeed {
-  if (method === "hnsw") return { perRow: graphBytesPerRow(store.model, parameters["m"] ?? 16) };
+  if (method === "hnsw") return graphNeed(store.model, parameters["m"] ?? 16);
   return { total: method === "ivfflat" ? ivfflatBuildBytes(store.model, parameters["lists"] ?? 100) : 256 * 2 ** 20 };
 }
 

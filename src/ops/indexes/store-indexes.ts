@@ -23,10 +23,10 @@ import { tune, type TuneReport } from "../tune/tune.js";
  */
 export class StoreIndexes {
   readonly #open: () => Promise<OpenStore>;
-  readonly #embed: ((text: string) => Promise<number[]>) | undefined;
+  readonly #embed: ((text: string) => Promise<readonly number[]>) | undefined;
 
   /** @param embed makes vectors of what `tune` is given as texts. */
-  constructor(open: () => Promise<OpenStore>, embed?: (text: string) => Promise<number[]>) {
+  constructor(open: () => Promise<OpenStore>, embed?: (text: string) => Promise<readonly number[]>) {
     this.#open = open;
     this.#embed = embed;
   }

@@ -4,6 +4,8 @@ import { Database } from "../../db/database.js";
 import { quoteIdentifier, quoteLiteral, quoteQualified } from "../../db/identifiers.js";
 import { isEmbedded, type Pool } from "../../db/pool.js";
 import {
+  backfillTables,
+  EPOCHS_TABLE,
   loadsTable,
   messagesTable,
   MODELS_TABLE,
@@ -11,6 +13,7 @@ import {
   sourceTables,
   TENANTS_TABLE,
 } from "../../schema/layout.js";
+import { vectorTriggerFunction } from "../../schema/vector-trigger.js";
 import { dropLexicalFunctions, lexicalName, lexicalTables } from "../../schema/lexical.js";
 import { rowSecuritySql } from "../../schema/tenancy.js";
 import { openStore, scopeTo, type OpenStore } from "../../store/open.js";
@@ -184,12 +187,20 @@ async function rightsOf(
 async function dropTables(admin: Database, schema: string, table: string): Promise<void> {
   const on = (name: string): string => quoteQualified(schema, name);
   const collections = `${table}_collections`;
-  const own = [collections, loadsTable({ table }), messagesTable({ table }), ...sourceTables({ table })];
+  const own = [
+    collections,
+    loadsTable({ table }),
+    messagesTable({ table }),
+    ...sourceTables({ table }),
+    ...backfillTables({ table }),
+  ];
   const script = `
     drop table if exists ${[`${table}_notes`, table, ...own, ...lexicalTables(table)].map(on).join(", ")} cascade;
     ${dropLexicalFunctions(schema, table)}
     drop sequence if exists ${lexicalName(schema, table, "segment")};
     delete from ${on(TENANTS_TABLE)} where store = ${quoteLiteral(table)};
+    drop function if exists ${vectorTriggerFunction(schema, table)}();
+    delete from ${on(EPOCHS_TABLE)} where store = ${quoteLiteral(table)};
     delete from ${on(MODELS_TABLE)} where store = ${quoteLiteral(table)};
     delete from ${on(REVISIONS_TABLE)} where relation in (${[table, ...own, lexicalTables(table)[0]].map(quoteLiteral).join(", ")});`;
   await admin.transaction({}, (session) => session.execute({ name: "drop-leak-suite", sql: raw(script) }));

@@ -156,11 +156,15 @@ function indexed(
   const qualified = (name: string): string => quoteQualified(schema, name);
   switch (storage) {
     case "vector":
-      return { expression: value, opclass: operatorClass(options.metric, "vector", schema), operator: operator(open) };
+      return {
+        expression: value,
+        opclass: operatorClass(options.metric, { storageType: "vector", quantization: "none" }, schema),
+        operator: operator(open),
+      };
     case "halfvec":
       return {
         expression: sql`(${value}::${raw(qualified("halfvec"))}(${raw(String(model.dimensions))}))`,
-        opclass: operatorClass(options.metric, "halfvec", schema),
+        opclass: operatorClass(options.metric, { storageType: "halfvec", quantization: "none" }, schema),
         operator: operator(open),
       };
     case "binary":

@@ -71,14 +71,14 @@ const MIN_GIVEN = 30;
 export async function toVectors(
   store: OpenStore,
   queries: NonNullable<TuneOptions["queries"]>,
-  embed: ((text: string) => Promise<number[]>) | undefined,
+  embed: ((text: string) => Promise<readonly number[]>) | undefined,
 ): Promise<number[][]> {
   const vectors: number[][] = [];
   for (const [place, query] of queries.entries()) {
     if (typeof query === "string" && embed === undefined) {
       throw new ConfigurationError("queries are texts, and there is no embedder to embed them; give vectors.");
     }
-    const vector = typeof query === "string" ? await embed!(query) : Array.from(query);
+    const vector = typeof query === "string" ? [...(await embed!(query))] : Array.from(query);
     checkVector(vector, store.model, store.options.metric, () => `queries[${place}]`);
     vectors.push(vector);
   }

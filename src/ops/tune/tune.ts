@@ -47,7 +47,7 @@ const BEYOND = 1;
 export async function tune(
   open: OpenStore,
   options: TuneOptions,
-  embed?: (text: string) => Promise<number[]>,
+  embed?: (text: string) => Promise<readonly number[]>,
 ): Promise<TuneReport> {
   const checked = checkTuneOptions(options);
   options.signal?.throwIfAborted();

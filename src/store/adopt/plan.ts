@@ -1,5 +1,6 @@
 import { quoteIdentifier, quoteLiteral } from "../../db/identifiers.js";
 import {
+  backfillTables,
   FIXED_COLUMNS,
   loadsTable,
   sourceTables,
@@ -10,6 +11,7 @@ import {
   type ModelVersion,
 } from "../../schema/layout.js";
 import {
+  BACKFILLS_MIGRATIONS,
   CHUNKS_MIGRATIONS,
   COLLECTIONS_MIGRATIONS,
   LOADS_MIGRATIONS,
@@ -33,7 +35,6 @@ interface Names {
   readonly metadata: string;
   readonly embedding: string;
   readonly revisions: string;
-  readonly models: string;
   readonly collections?: string;
 }
 
@@ -63,6 +64,10 @@ export function planAdoption(survey: Survey, layout: Layout, model: ModelVersion
     const register = registerRevision(names["revisions"]!, messagesTable(layout), MESSAGES_MIGRATIONS[0]!);
     steps.push({ name: "messages", sql: render(MESSAGES_MIGRATIONS[0]!.sql, names) + register });
   }
+  if (!state.backfills.exists) {
+    const register = registerRevision(names["revisions"]!, backfillTables(layout)[0], BACKFILLS_MIGRATIONS[0]!);
+    steps.push({ name: "backfills", sql: render(BACKFILLS_MIGRATIONS[0]!.sql, names) + register });
+  }
   return steps;
 }
 
@@ -82,6 +87,7 @@ export function planAdoptedTenancy(survey: Survey, layout: Layout, model: ModelV
       loads: adopted(state.loads, []),
       sources: adopted(state.sources, []),
       messages: adopted(state.messages, []),
+      backfills: adopted(state.backfills, []),
       collections: state.collections && adopted(state.collections, ["tenant_id"]),
     },
     layout,
@@ -113,7 +119,7 @@ export function alteredColumns(survey: Survey, layout: Layout): string[] {
 }
 
 function chunksSql(survey: Survey, layout: Layout, model: ModelVersion, names: Names): string {
-  const { chunks, id, content, metadata, revisions, models } = names;
+  const { chunks, id, content, metadata, revisions } = names;
   const schema = quoteIdentifier(survey.state.schema);
   const altered = alteredColumns(survey, layout);
   const hasCollections = altered.includes("collection_id");
@@ -164,7 +170,7 @@ function chunksSql(survey: Survey, layout: Layout, model: ModelVersion, names: N
     recordColumnsSql({ schema: survey.state.schema, table: layout.table }, layout.promotedKeys),
     ...(hasCollections && survey.tenantKey !== undefined ? [tenantCollectionsSql(chunks, names.collections!)] : []),
     ...(pending === undefined ? [] : [`comment on column ${chunks}.content_hash is ${pendingComment(pending)};`]),
-    registerModel(models, layout, model) + registerRevision(revisions, layout.table, CHUNKS_MIGRATIONS[0]!),
+    registerModel(survey.state, layout, model) + registerRevision(revisions, layout.table, CHUNKS_MIGRATIONS[0]!),
   ].join("\n");
 }
 

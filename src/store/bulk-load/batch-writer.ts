@@ -4,8 +4,10 @@ import type { Session } from "../../db/database.js";
 import type { Settings } from "../../db/settings.js";
 import { SQLSTATE, sqlstateOf } from "../../db/sqlstate.js";
 import { DatabaseError } from "../../errors.js";
-import type { ScopedStore } from "../open.js";
+import { refreshModels, scopeTo, type ScopedStore } from "../open.js";
 import { explainRefusal } from "../tenants/refusal.js";
+import { isStale } from "../versions/fence.js";
+import type { LiveVersion } from "../versions/store-models.js";
 import type { Batch, BatchRow } from "./batch.js";
 import type { Rejects } from "./rejects.js";
 import { stagingWriter, type RowWriter } from "./write-rows.js";
@@ -43,7 +45,9 @@ export class BatchWriter {
   #previous: Turn = { stored: Promise.resolve(), stumbled: new Promise(() => undefined) };
 
   constructor(
-    private readonly store: ScopedStore,
+    private store: ScopedStore,
+    /** Those that the batches have a slab for, in its order. */
+    private readonly versions: readonly LiveVersion[],
     private writer: RowWriter,
     private readonly rejects: Rejects,
     private readonly record: RecordBatch,
@@ -92,7 +96,9 @@ export class BatchWriter {
         await task.before.stored;
         if (error === GIVE_WAY) continue;
         if (writer.path === "copy" && sqlstateOf(error) === SQLSTATE.uniqueViolation) {
-          this.writer = stagingWriter(this.store);
+          this.writer = stagingWriter(this.store, this.versions);
+        } else if (isStale(error)) {
+          await this.#refresh();
         } else if (this.rejects.skips && isDataError(error)) {
           const stored = await this.#divide(task, rows, error);
           if (whole) await this.#transaction((session) => this.record(session, task.batch));
@@ -105,6 +111,13 @@ export class BatchWriter {
         }
       }
     }
+  }
+
+  /** Goes on with the versions that are still there; those that have come since are for their backfill. */
+  async #refresh(): Promise<void> {
+    const store = scopeTo(await refreshModels(this.store), this.store.tenant);
+    this.store = { ...store, settings: this.store.settings };
+    this.writer = this.writer.renew(this.store);
   }
 
   async #transact(writer: RowWriter, task: Task, rows: readonly BatchRow[], whole: boolean): Promise<void> {

@@ -2,7 +2,7 @@ import { CopyBuffers, type CopyRow } from "../../db/copy-encoder.js";
 import { VectorSlab } from "../../db/vector-slab.js";
 import type { ReadyRow } from "./embed-groups.js";
 
-/** A row of a batch; its vector is in the batch's slab. */
+/** A row of a batch; its vectors are in the batch's slabs. */
 export interface BatchRow extends CopyRow {
   /** Position in the source, from 0. */
   readonly row: number;
@@ -12,10 +12,12 @@ export interface BatchRow extends CopyRow {
 
 /** Rows of one transaction. Used again for later ones, so that a load does not take new memory for each. */
 export class Batch {
-  readonly slab: VectorSlab;
+  /** One for each model version that the load writes. */
+  readonly slabs: readonly VectorSlab[];
   readonly buffers = new CopyBuffers();
   readonly #capacity: number;
   readonly #maxTextBytes: number;
+  readonly #rowBytes: number;
   #rows = new Map<string, BatchRow>();
   #free: number[] = [];
   #next = 0;
@@ -27,8 +29,13 @@ export class Batch {
   /** The row that was taken last. */
   last: BatchRow | undefined;
 
-  constructor(capacity: number, maxTextBytes: number, dimensions: number, type: "vector" | "halfvec") {
-    this.slab = new VectorSlab(capacity, dimensions, type);
+  constructor(
+    capacity: number,
+    maxTextBytes: number,
+    types: readonly { readonly dimensions: number; readonly type: "vector" | "halfvec" }[],
+  ) {
+    this.slabs = types.map(({ dimensions, type }) => new VectorSlab(capacity, dimensions, type));
+    this.#rowBytes = this.slabs.reduce((sum, { stride }) => sum + stride, 0);
     this.#capacity = capacity;
     this.#maxTextBytes = maxTextBytes;
   }
@@ -44,11 +51,11 @@ export class Batch {
 
   /** Bytes of texts and vectors. */
   get bytes(): number {
-    return this.#textBytes + this.#rows.size * this.slab.stride;
+    return this.#textBytes + this.#rows.size * this.#rowBytes;
   }
 
   /** Takes a row, in place of an earlier one of the same id: one statement cannot write a row twice. */
-  add({ id, content, metadata, contentHash, row, ownId, sourceHash, vector }: ReadyRow): void {
+  add({ id, content, metadata, contentHash, row, ownId, sourceHash, vectors }: ReadyRow): void {
     const earlier = this.#rows.get(id);
     if (earlier !== undefined) {
       this.#free.push(earlier.slot);
@@ -56,7 +63,7 @@ export class Batch {
     }
     const slot = this.#free.pop() ?? this.#next++;
     const made = { id, content, metadata, contentHash, slot, row, ownId, sourceHash };
-    this.slab.put(slot, vector);
+    this.slabs.forEach((slab, index) => slab.put(slot, vectors[index]));
     this.#rows.set(id, made);
     this.#textBytes += bytesOf(made);
     this.taken += 1;

@@ -1,5 +1,5 @@
-import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import type { ScopedStore } from "../open.js";
+import type { LiveVersion } from "../versions/store-models.js";
 import { BatchWriter } from "./batch-writer.js";
 import { Batch } from "./batch.js";
 import { Checkpoint } from "./checkpoint.js";
@@ -28,7 +28,6 @@ const BATCHES = 3;
 /** Stores whatever the source brings; see `PostgresVectorStore.bulkLoad`. */
 export async function bulkLoad(
   store: ScopedStore,
-  embeddings: EmbeddingsInterface,
   source: BulkLoadSource,
   plan: BulkLoadPlan,
   options: BulkLoadOptions,
@@ -38,15 +37,16 @@ export async function bulkLoad(
   const checkpoint = new Checkpoint(store, plan.checkpoint);
   await checkpoint.open();
   const progress = new ProgressReport(plan.total, checkpoint.rowsDone, rejects, options.onProgress);
-  const writer = await chooseWriter(store, signal);
+  const versions = versionsToLoad(store);
+  const writer = await chooseWriter(store, versions, signal);
   const record = checkpoint.record.bind(checkpoint);
-  const writing = new BatchWriter(store, writer, rejects, record, signal);
-  const embedder = new GroupEmbedder(store, embeddings, plan.embed, rejects, signal);
+  const writing = new BatchWriter(store, versions, writer, rejects, record, signal);
+  const embedder = new GroupEmbedder(store, versions, plan.embed, rejects, signal);
   const groups = readGroups(source, { size: plan.embed.batchSize, checkpoint, rejects, signal });
   const care = new TableCare(store);
   try {
     await care.begin(plan, checkpoint.rowsDone);
-    await writeAll(embedder.run(groups), writing, batchesFor(store, writer, plan), (stored) => {
+    await writeAll(embedder.run(groups), writing, batchesFor(versions, writer, plan), (stored) => {
       progress.stored(stored);
       care.noteRows(progress.rows);
     });
@@ -77,11 +77,23 @@ export async function bulkLoad(
   };
 }
 
-function batchesFor({ model }: ScopedStore, { path }: RowWriter, plan: BulkLoadPlan): Batch[] {
-  const { dimensions } = model;
-  // Arrays of vectors are what that path sends, whatever the column's type.
-  const type = path === "arrays" ? "vector" : model.storageType;
-  const rowBytes = 8 + dimensions * (type === "vector" ? 4 : 2);
+/** The model versions that a load can supply; those without an embedder here are filled by their backfill. */
+function versionsToLoad({ models }: ScopedStore): LiveVersion[] {
+  return models.live.filter(
+    (version) =>
+      version.embedder !== undefined ||
+      version.version === models.reading.version ||
+      version.version === models.readingVectors?.version,
+  );
+}
+
+function batchesFor(versions: readonly LiveVersion[], { path }: RowWriter, plan: BulkLoadPlan): Batch[] {
+  const types = versions.map(({ dimensions, storageType }) => ({
+    dimensions,
+    // Arrays of vectors are what that path sends, whatever the column's type.
+    type: path === "arrays" ? ("vector" as const) : storageType,
+  }));
+  const rowBytes = types.reduce((sum, { dimensions, type }) => sum + 8 + dimensions * (type === "vector" ? 4 : 2), 0);
   const rows = plan.batchRows ?? Math.min(10_000, Math.max(100, Math.floor(BATCH_BYTES[path] / rowBytes)));
-  return Array.from({ length: BATCHES }, () => new Batch(rows, BATCH_BYTES[path], dimensions, type));
+  return Array.from({ length: BATCHES }, () => new Batch(rows, BATCH_BYTES[path], types));
 }

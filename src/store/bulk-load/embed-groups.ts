@@ -1,20 +1,22 @@
-import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { orAbort } from "../../db/abort.js";
 import { pause } from "../../db/pause.js";
 import { failureOf, mayPass } from "../../embeddings/failure.js";
 import { RateLimit } from "../../embeddings/rate-limit.js";
 import { ModelProviderError } from "../../errors.js";
-import { checkVectorCount } from "../add-rows.js";
 import { encryptRows } from "../content-cipher.js";
 import type { ScopedStore } from "../open.js";
 import { checkVector } from "../vectors.js";
+import { foreignVectors, type LiveVersion } from "../versions/store-models.js";
+import { checkVectorCount } from "../versions/vectors-for.js";
+import type { VersionEmbedder } from "../versions/version-embedder.js";
 import type { BulkLoadPlan } from "./options.js";
 import type { Group, SourceRow } from "./read-groups.js";
 import { isRowError, type Rejects } from "./rejects.js";
 
 /** A row that only has to be written. */
 export interface ReadyRow extends SourceRow {
-  readonly vector: ArrayLike<number>;
+  /** Of each version that the load writes, where there is one. */
+  readonly vectors: readonly (ArrayLike<number> | undefined)[];
 }
 
 export interface ReadyGroup extends Group {
@@ -22,7 +24,7 @@ export interface ReadyGroup extends Group {
 }
 
 /**
- * Gives every row its vector, checks it, and encrypts the content where there is a cipher: several groups at a time, in
+ * Gives every row its vectors, checks them, and encrypts the content where there is a cipher: several groups at a time, in
  * the order of the source. No database connection is held meanwhile.
  */
 export class GroupEmbedder {
@@ -30,7 +32,7 @@ export class GroupEmbedder {
 
   constructor(
     private readonly store: ScopedStore,
-    private readonly embeddings: EmbeddingsInterface,
+    private readonly versions: readonly LiveVersion[],
     private readonly plan: BulkLoadPlan["embed"],
     private readonly rejects: Rejects,
     private readonly signal: AbortSignal | undefined,
@@ -52,28 +54,70 @@ export class GroupEmbedder {
   }
 
   async #prepare({ rows, end }: Group): Promise<ReadyGroup> {
+    const found = this.versions.map(() => new Map<number, ArrayLike<number>>());
+    for (const request of requestsFor(this.versions)) await this.#fill(request, rows, found);
     const ready: ReadyRow[] = [];
-    for (const row of await this.#withVectors(rows)) {
-      if (this.#passes(row)) ready.push(row);
+    for (const row of rows) {
+      const needed = this.#needed(row);
+      const vectors = this.versions.map((version, index) => {
+        const vector = found[index]!.get(row.row);
+        return vector !== undefined && this.#passes(row, vector, version, version === needed) ? vector : undefined;
+      });
+      if (vectors[this.versions.indexOf(needed)] !== undefined) ready.push({ ...row, vectors });
     }
     return { rows: await this.#encrypted(ready), end };
   }
 
-  async #withVectors(rows: readonly SourceRow[]): Promise<readonly ReadyRow[]> {
-    const bare = rows.filter((row) => row.vector === undefined);
-    if (bare.length === 0) return rows as readonly ReadyRow[];
+  /** The version without whose vector a row is not stored; the others may come later. */
+  #needed({ vector }: SourceRow): LiveVersion {
+    const { models, options } = this.store;
+    const needed = vector === undefined ? models.reading : models.readingVectors;
+    const found = this.versions.find(({ version }) => version === needed?.version);
+    if (found === undefined) throw foreignVectors(models, options.layout.table);
+    return found;
+  }
+
+  /** Takes the vectors that came with rows, where they are of the embedder, and asks it for the others. */
+  async #fill(
+    { embedder, indexes }: EmbedRequest,
+    rows: readonly SourceRow[],
+    found: readonly Map<number, ArrayLike<number>>[],
+  ): Promise<void> {
+    const fits = (row: number, vector: ArrayLike<number>): void => {
+      for (const index of indexes) {
+        found[index]!.set(row, this.versions[index]!.embedder?.fit(vector) ?? vector);
+      }
+    };
+    const own = embedder === undefined || embedder.main;
+    for (const row of own ? rows : []) if (row.vector !== undefined) fits(row.row, row.vector);
+    if (embedder === undefined) return;
+    const bare = rows.filter((row) => !own || row.vector === undefined);
+    if (bare.length === 0) return;
+    const needed = bare.some((row) => indexes.includes(this.versions.indexOf(this.#needed(row))));
     const embedded = new Map<number, ArrayLike<number>>();
-    await this.#embed(bare, embedded);
-    return rows.flatMap((row) => {
-      const vector = row.vector ?? embedded.get(row.row);
-      return vector === undefined ? [] : [{ ...row, vector }];
-    });
+    try {
+      await this.#embed(embedder, bare, embedded);
+    } catch (error) {
+      this.signal?.throwIfAborted();
+      if (needed) throw error;
+      this.store.options.logger.warn(
+        `langchain-pgvector: rows are loaded without the vectors of one model version, for its backfill: ${String(error)}`,
+      );
+    }
+    for (const [row, vector] of embedded) fits(row, vector);
   }
 
   /** A request that the server finds fault with is divided until the text at fault stands alone. */
-  async #embed(rows: readonly SourceRow[], into: Map<number, ArrayLike<number>>): Promise<void> {
+  async #embed(
+    embedder: VersionEmbedder,
+    rows: readonly SourceRow[],
+    into: Map<number, ArrayLike<number>>,
+  ): Promise<void> {
     try {
-      const vectors = await this.#request(rows.map((row) => row.content));
+      const vectors = await this.#request(
+        embedder,
+        rows.map((row) => embedder.textOf(row.content)),
+      );
       rows.forEach((row, index) => into.set(row.row, vectors[index]!));
     } catch (error) {
       if (!this.rejects.skips || !isAboutTexts(error)) throw error;
@@ -82,17 +126,17 @@ export class GroupEmbedder {
         return;
       }
       const middle = rows.length >>> 1;
-      await this.#embed(rows.slice(0, middle), into);
-      await this.#embed(rows.slice(middle), into);
+      await this.#embed(embedder, rows.slice(0, middle), into);
+      await this.#embed(embedder, rows.slice(middle), into);
     }
   }
 
-  async #request(texts: string[]): Promise<number[][]> {
+  async #request(embedder: VersionEmbedder, texts: string[]): Promise<number[][]> {
     for (let attempt = 0; ; attempt += 1) {
       await this.#limit?.take(this.signal);
       this.signal?.throwIfAborted();
       try {
-        const vectors = await orAbort(this.embeddings.embedDocuments(texts), this.signal);
+        const vectors = await orAbort(embedder.source.embedDocuments(texts), this.signal);
         checkVectorCount(vectors.length, texts.length);
         return vectors;
       } catch (error) {
@@ -104,13 +148,15 @@ export class GroupEmbedder {
     }
   }
 
-  #passes(row: ReadyRow): boolean {
+  #passes(row: SourceRow, vector: ArrayLike<number>, version: LiveVersion, needed: boolean): boolean {
+    const { model, options } = this.store;
+    const metric = version.version === model.version ? options.metric : version.metric;
     try {
-      checkVector(row.vector, this.store.model, this.store.options.metric, () => "Its vector");
+      checkVector(vector, version, metric, () => "Its vector");
       return true;
     } catch (error) {
       if (!isRowError(error)) throw error;
-      this.rejects.reject(row.row, row.id, error);
+      if (needed) this.rejects.reject(row.row, row.id, error);
       return false;
     }
   }
@@ -134,6 +180,25 @@ export class GroupEmbedder {
     }
     return encrypted;
   }
+}
+
+/** Versions whose vectors come from one request: of one embedder, with one prefix. */
+interface EmbedRequest {
+  readonly embedder: VersionEmbedder | undefined;
+  readonly indexes: readonly number[];
+}
+
+function requestsFor(versions: readonly LiveVersion[]): EmbedRequest[] {
+  const requests: { embedder: VersionEmbedder | undefined; indexes: number[] }[] = [];
+  versions.forEach(({ embedder }, index) => {
+    const same = requests.find(
+      (request) =>
+        request.embedder?.source === embedder?.source && request.embedder?.textOf("") === embedder?.textOf(""),
+    );
+    if (same === undefined) requests.push({ embedder, indexes: [index] });
+    else same.indexes.push(index);
+  });
+  return requests;
 }
 
 /** Whether the server refused what it was given, and not who asked or how often. */

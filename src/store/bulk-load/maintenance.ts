@@ -5,7 +5,7 @@ import { quoteLiteral, quoteQualified } from "../../db/identifiers.js";
 import { IndexBuildError } from "../../errors.js";
 import { applySteps } from "../../schema/apply.js";
 import { MAINTENANCE_TABLE, type Layout } from "../../schema/layout.js";
-import { graphBytesPerRow } from "../build-memory.js";
+import { graphNeed } from "../build-memory.js";
 import { ivfflatBuildBytes } from "../index-parameters.js";
 import { parseIndexNote } from "../index-note.js";
 import { noteRecall } from "../measure-recall.js";
@@ -192,7 +192,7 @@ async function rebuildIndex(
   const index = { schema: store.schema, table: layout.table, name: record.name, using: raw(record.definition) };
   const need = record.definition.startsWith("USING ivfflat")
     ? { total: ivfflatBuildBytes(store.model, parameter("lists") ?? 100) }
-    : { perRow: graphBytesPerRow(store.model, parameter("m") ?? 16) };
+    : graphNeed(store.model, parameter("m") ?? 16);
   await buildIndex(store, index, need, { signal });
   const comment =
     record.note === null || parseIndexNote(record.note) !== undefined

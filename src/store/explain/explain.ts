@@ -1,6 +1,7 @@
 import sql from "sql-template-tag";
 import { quoteQualified } from "../../db/identifiers.js";
 import type { Settings } from "../../db/settings.js";
+import { EPOCHS_TABLE } from "../../schema/layout.js";
 import type { ScopedStore } from "../open.js";
 import type { SearchOptions } from "../search-hit.js";
 import { explainText } from "./explain-text.js";
@@ -16,6 +17,8 @@ import { checkSelect, type RawQuery } from "./select-only.js";
 /** How a store is opened and searched. */
 export interface Explainable {
   readonly scoped: () => Promise<ScopedStore>;
+  /** Does the work anew when the store's models have changed meanwhile. */
+  readonly run: <T>(query: string | readonly number[], work: (store: ScopedStore) => Promise<T>) => Promise<T>;
   readonly search: (query: string | readonly number[], store: ScopedStore) => Promise<unknown>;
 }
 
@@ -26,7 +29,7 @@ export interface Explainable {
 export async function explain(
   query: string | readonly number[] | RawQuery,
   options: SearchOptions,
-  { scoped, search }: Explainable,
+  { scoped, run, search }: Explainable,
 ): Promise<Explanation> {
   if (isRaw(query)) {
     const text = checkSelect(query);
@@ -38,7 +41,14 @@ export async function explain(
     const statement = describe("query", rows, await readIndexes(store), store, {});
     return conclude([statement], queryFindings(statement, await readFacts(store)));
   }
-  const store = await scoped();
+  return run(query, (store) => explainSearch(query, search, store));
+}
+
+async function explainSearch(
+  query: string | readonly number[],
+  search: Explainable["search"],
+  store: ScopedStore,
+): Promise<Explanation> {
   const database = new RecordingDatabase(store.database);
   await search(query, { ...store, database });
   const facts = await readFacts(store);
@@ -92,7 +102,8 @@ function describe(
   const [explained] = rows[0]!["QUERY PLAN"] as [ExplainedPlan];
   const plan = withoutLongLiterals(explained);
   const tenancy = store.options.layout.tenancy === "rls";
-  const tables = accessesOf(plan.Plan, tenancy);
+  // Every statement of the store looks up the epoch of its models; that is no part of what was asked.
+  const tables = accessesOf(plan.Plan, tenancy).filter(({ table }) => table !== EPOCHS_TABLE);
   const vector = new Set(
     indexes.filter(isVectorIndex).map((index) => index.name.split(".").at(-1)!.replaceAll('"', "")),
   );

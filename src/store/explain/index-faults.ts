@@ -1,30 +1,44 @@
+import { raw } from "sql-template-tag";
 import { quoteIdentifier } from "../../db/identifiers.js";
 import { finding, type DoctorFinding } from "../finding.js";
-import { operatorClass, operatorClassName, operatorText } from "../metric.js";
+import { operatorClass, operatorClassName, operatorText, signsOf } from "../metric.js";
 import type { Metric, ModelVersion } from "../../schema/layout.js";
 import { indexOption, isVectorIndex, type IndexFacts } from "./read-indexes.js";
 
 /** What the searches of a store need of an index. */
 export interface IndexNeeds {
-  readonly model: Pick<ModelVersion, "column" | "storageType" | "dimensions">;
+  readonly model: Pick<ModelVersion, "column" | "storageType" | "quantization" | "dimensions">;
   readonly metric: Metric;
   readonly extensionSchema: string;
 }
 
 /** Whether the store's searches can use the index, as far as its definition goes. */
 export function serves(index: IndexFacts, { model, metric }: IndexNeeds): boolean {
-  return (
-    isVectorIndex(index) &&
-    index.valid &&
-    index.column === model.column &&
-    index.opclass === operatorClassName(metric, model.storageType)
-  );
+  return isVectorIndex(index) && index.valid && isOn(index, model, metric);
+}
+
+/** Whether an index has the column or the signs that searches of a model order by, and their operator class. */
+export function isOn(
+  index: { readonly column: string | null; readonly opclass: string | null; readonly expression: string },
+  model: Pick<ModelVersion, "column" | "storageType" | "quantization">,
+  metric: Metric,
+): boolean {
+  if (index.opclass !== operatorClassName(metric, model.storageType, model.quantization)) return false;
+  if (model.quantization !== "binary") return index.column === model.column;
+  return index.column === null && index.expression.includes("binary_quantize(") && mentions(index, model.column);
+}
+
+function mentions({ expression }: { readonly expression: string }, column: string): boolean {
+  return new RegExp(`\\b${escapeRegExp(column)}\\b`).test(expression);
 }
 
 /** The statement that makes the index that searches use. */
 export function createIndexSql(table: string, { model, metric, extensionSchema }: IndexNeeds): string {
-  const opclass = operatorClass(metric, model.storageType, extensionSchema);
-  return `create index concurrently on ${table} using hnsw (${quoteIdentifier(model.column)} ${opclass}) with (m = 16, ef_construction = 128);`;
+  const opclass = operatorClass(metric, model, extensionSchema);
+  const column = quoteIdentifier(model.column);
+  const indexed =
+    model.quantization === "binary" ? signsOf(raw(column), model.dimensions, extensionSchema).sql : column;
+  return `create index concurrently on ${table} using hnsw (${indexed} ${opclass}) with (m = 16, ef_construction = 128);`;
 }
 
 /** Why a vector index serves no search of the store, or not well. No I/O. */
@@ -35,7 +49,7 @@ export function indexFaults(index: IndexFacts, needs: IndexNeeds): DoctorFinding
   const operator = operatorText(metric, undefined);
   if (!index.valid) return [];
   if (index.column === null) {
-    if (!new RegExp(`\\b${escapeRegExp(model.column)}\\b`).test(index.expression)) return [];
+    if (!mentions(index, model.column) || isOn(index, model, metric)) return [];
     return [
       finding(
         "index-on-expression",
@@ -48,7 +62,7 @@ export function indexFaults(index: IndexFacts, needs: IndexNeeds): DoctorFinding
     ];
   }
   if (index.column !== model.column) return [];
-  const wanted = operatorClassName(metric, model.storageType);
+  const wanted = operatorClassName(metric, model.storageType, model.quantization);
   if (index.opclass !== wanted) {
     return [
       finding(

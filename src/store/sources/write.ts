@@ -8,7 +8,9 @@ import { scope, type ScopedStore } from "../open.js";
 import { toChunkRows } from "../rows.js";
 import { explainRefusal } from "../tenants/refusal.js";
 import { mergedMetadata, registerTenant, writeChunks, type EmbeddedRow } from "../upsert.js";
-import { checkVector } from "../vectors.js";
+import { holdModels, supplying } from "../versions/fence.js";
+import type { LiveVersion } from "../versions/store-models.js";
+import { vectorsFor } from "../versions/vectors-for.js";
 import { sourceScope, sourcesTable } from "./records.js";
 
 /** What a source is to become. */
@@ -26,6 +28,8 @@ export interface EmbeddedChunk {
   /** With an id. */
   readonly document: DocumentInterface;
   readonly vector: ArrayLike<number>;
+  /** The model version that the vector is of, the same for all; of the store's own embedder without it. */
+  readonly modelVersion?: number | undefined;
 }
 
 /** Everything that changes with some sources, in one transaction. */
@@ -53,15 +57,15 @@ export async function commitSources(
   store: ScopedStore,
   commit: SourceCommit,
 ): Promise<ReadonlyMap<string, string> | undefined> {
-  const rows = await toRows(store, commit.added);
+  const written = await toRows(store, commit.added);
   const versions = new Map(commit.sources.map(({ source, expected }) => [source, nextVersion(expected)]));
-  const written = await attempt(store, rows.length + commit.gone.length, async (session) => {
+  const done = await attempt(store, written, commit.gone.length, async (session) => {
     await writeSources(store, session, commit.sources, versions);
-    if (rows.length > 0) await writeChunks(store, session, rows);
+    if (written.rows.length > 0) await writeChunks(store, session, written.rows, written.versions);
     await updateMetadata(store, session, commit.kept);
     await deleteChunks(store, session, commit.gone);
   });
-  return written ? versions : undefined;
+  return done ? versions : undefined;
 }
 
 /**
@@ -74,8 +78,8 @@ export async function appendChunks(
   { source, version }: { readonly source: string; readonly version: string },
   added: readonly EmbeddedChunk[],
 ): Promise<boolean> {
-  const rows = await toRows(store, added);
-  return attempt(store, rows.length, async (session) => {
+  const written = await toRows(store, added);
+  return attempt(store, written, 0, async (session) => {
     const held = await session.execute({
       name: "hold-source",
       sql: sql`
@@ -83,7 +87,7 @@ export async function appendChunks(
         where ${sourceScope(store)} and source = ${source}::text and version = ${version}::int8 for update`,
     });
     if (held.rows.length === 0) throw new Outrun();
-    await writeChunks(store, session, rows);
+    await writeChunks(store, session, written.rows, written.versions);
   });
 }
 
@@ -97,7 +101,7 @@ export async function removeSource(
   { source, version }: { readonly source: string; readonly version: string },
 ): Promise<number | undefined> {
   let removed = 0;
-  const done = await attempt(store, 1, async (session) => {
+  const done = await attempt(store, { rows: [], versions: [] }, 1, async (session) => {
     const { rows } = await session.execute({
       name: "delete-source",
       sql: sql`
@@ -116,27 +120,45 @@ export function nextVersion(expected: string | undefined): string {
   return expected === undefined ? String(randomInt(1, 2 ** 47)) : String(BigInt(expected) + 1n);
 }
 
-async function attempt(store: ScopedStore, rows: number, work: (session: Session) => Promise<void>): Promise<boolean> {
+/** Rows with their vectors, sorted by id, and the versions that these are of. */
+interface WrittenRows {
+  readonly rows: readonly EmbeddedRow[];
+  readonly versions: readonly LiveVersion[];
+}
+
+async function attempt(
+  store: ScopedStore,
+  { rows, versions }: WrittenRows,
+  gone: number,
+  work: (session: Session) => Promise<void>,
+): Promise<boolean> {
+  const columns = versions.map(({ column }) => column);
   try {
-    await store.database.transaction(store.settings, work);
+    await store.database.transaction(supplying(store.settings, columns), async (session) => {
+      await holdModels(session, store);
+      await work(session);
+    });
   } catch (error) {
     if (error instanceof Outrun) return false;
     throw await explainRefusal(store, error);
   }
-  store.memory.noteRows(store.tenant, rows);
-  store.keeper.noteRows(store, rows);
+  store.memory.noteRows(store.tenant, rows.length + gone);
+  store.keeper.noteRows(store, rows.length + gone);
   return true;
 }
 
-/** Checks vectors and encrypts contents, before any transaction; sorted by id. */
-async function toRows(store: ScopedStore, added: readonly EmbeddedChunk[]): Promise<readonly EmbeddedRow[]> {
-  const rows = toChunkRows(added.map(({ document }) => document)).map((row, index) => {
-    const { vector } = added[index]!;
-    checkVector(vector, store.model, store.options.metric, () => `The vector of the chunk ${JSON.stringify(row.id)}`);
-    return { ...row, vector };
-  });
-  const encrypted = await encryptRows(store.options.contentCipher, store.tenant, rows);
-  return encrypted.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+/** Makes the vectors that are missing, checks all of them and encrypts contents, before any transaction. */
+async function toRows(store: ScopedStore, added: readonly EmbeddedChunk[]): Promise<WrittenRows> {
+  if (added.length === 0) return { rows: [], versions: [] };
+  const rows = toChunkRows(added.map(({ document }) => document));
+  const given = added.map(({ vector }) => vector);
+  const supplied = await vectorsFor(store, rows, given, added[0]!.modelVersion);
+  const embedded = rows.map((row, index) => ({ ...row, vectors: supplied.map(({ vectors }) => vectors[index]!) }));
+  const encrypted = await encryptRows(store.options.contentCipher, store.tenant, embedded);
+  return {
+    rows: encrypted.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+    versions: supplied.map(({ version }) => version),
+  };
 }
 
 async function writeSources(

@@ -9,6 +9,7 @@ import { integer } from "../options.js";
 import { embeddingAsText } from "../search.js";
 import { EXPORT_FORMAT, type ExportedChunk, type ExportRecord } from "./export-record.js";
 import { exportMessages } from "./messages.js";
+import { fence } from "../versions/fence.js";
 import { requireAdministrator, stateOf, unknownTenant } from "./registry.js";
 
 export interface ExportOptions {
@@ -144,7 +145,7 @@ function pageSql(store: OpenStore, tenant: string, pageRows: number, last: Chunk
       encode(content_hash, 'base64') as hash,
       to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created_at,
       ${embeddingAsText(scopeTo(store, tenant))} as embedding
-    from ${store.table} where tenant_id = ${tenant}::text ${behind}
+    from ${store.table} where tenant_id = ${tenant}::text and ${fence(store)} ${behind}
     order by collection, ${id} limit ${pageRows}::int8`;
 }
 

@@ -1,14 +1,16 @@
 import sql, { raw, type Sql } from "sql-template-tag";
 import { BytesArrayParameter, TextArrayParameter, VectorArrayParameter } from "../../db/codec.js";
 import type { Session } from "../../db/database.js";
-import { qualified, quoteQualified } from "../../db/identifiers.js";
+import { identifier, qualified, quoteQualified } from "../../db/identifiers.js";
 import { ConfigurationError, DimensionMismatchError, IngestError, UnknownModelError } from "../../errors.js";
 import { findTenantRelations } from "../../schema/tenant-relations.js";
-import { asEmbedding, scopeTo, type OpenStore, type ScopedStore } from "../open.js";
+import { asEmbedding, refreshModels, scopeTo, type OpenStore, type ScopedStore } from "../open.js";
 import { integer } from "../options.js";
 import { sourcesTable } from "../sources/records.js";
 import { nextVersion } from "../sources/write.js";
 import { checkVector } from "../vectors.js";
+import { fence, holdModels, isStale, supplying } from "../versions/fence.js";
+import type { LiveVersion } from "../versions/store-models.js";
 import { collectionsOf } from "./export.js";
 import {
   EXPORT_FORMAT,
@@ -39,7 +41,8 @@ export async function importTenant(
   options: ImportOptions,
 ): Promise<number> {
   const batchRows = integer("batchRows", options.batchRows, 1, 100_000) ?? 500;
-  const store = scopeTo(open, tenant);
+  let store = scopeTo(open, tenant);
+  let version: LiveVersion | undefined;
   options.signal?.throwIfAborted();
   const relations = await open.database.connection(async (session) => {
     await requireAdministrator(session, open);
@@ -50,11 +53,28 @@ export async function importTenant(
   let ended = false;
   let stored = 0;
   let batch: ExportedChunk[] = [];
+  /** Writes as the tenant does, so that a suspended tenant, or one being deleted, gets no rows. */
+  const write = async (work: (session: Session) => Promise<void>): Promise<void> => {
+    for (;;) {
+      try {
+        const columns = version === undefined ? [] : [version.column];
+        return await store.database.transaction(supplying(store.settings, columns), work);
+      } catch (error) {
+        if (!isStale(error)) throw await explainRefusal(store, error);
+        store = scopeTo(await refreshModels(store), tenant);
+        version = versionOf(store, header!);
+      }
+    }
+  };
+  let header: ExportHeader | undefined;
   const flush = async (): Promise<void> => {
     options.signal?.throwIfAborted();
     const chunks = batch;
     batch = [];
-    await write(store, (session) => upsertChunks(store, session, chunks));
+    await write(async (session) => {
+      await holdModels(session, store);
+      await upsertChunks(store, session, chunks, version!);
+    });
     store.memory.noteRows(store.tenant, chunks.length);
     store.keeper.noteRows(store, chunks.length);
     stored += chunks.length;
@@ -63,18 +83,20 @@ export async function importTenant(
   for await (const record of source) {
     if (ended) throw new IngestError("The export has records behind its end record; it holds more than one export.");
     if (!headed) {
-      checkHeader(open, record);
+      checkHeader(record);
+      header = record;
+      version = versionOf(store, record);
       await open.database.transaction({}, (session) => createTenant(session, open, tenant));
       headed = true;
     } else if (record.type === "collection") {
-      await write(store, (session) => upsertCollection(store, session, collections, record));
+      await write((session) => upsertCollection(store, session, collections, record));
     } else if (record.type === "source") {
       if (batch.length > 0) await flush();
-      await write(store, (session) => upsertSource(store, session, record));
+      await write((session) => upsertSource(store, session, record));
     } else if (record.type === "message") {
-      await write(store, (session) => upsertMessage(store, session, record));
+      await write((session) => upsertMessage(store, session, record));
     } else if (record.type === "chunk") {
-      checkChunk(open, record, stored + batch.length);
+      checkChunk(open, version!, record, stored + batch.length);
       batch.push(record);
       if (batch.length >= batchRows) await flush();
     } else if (record.type === "end") {
@@ -89,13 +111,25 @@ export async function importTenant(
   return stored;
 }
 
-/** @throws UnknownModelError, DimensionMismatchError, IngestError unless the store can take the export's vectors. */
-function checkHeader(store: OpenStore, record: ExportRecord): asserts record is ExportHeader {
+/** @throws IngestError unless it is the beginning of an export. */
+function checkHeader(record: ExportRecord): asserts record is ExportHeader {
   if (record.type !== "header" || record.format !== EXPORT_FORMAT) {
     throw new IngestError(`This is no export of a tenant: it does not begin with a header of format ${EXPORT_FORMAT}.`);
   }
-  const { model } = record;
-  const ours = store.model;
+}
+
+/**
+ * The version whose vectors an export holds, the one that is searched before others.
+ *
+ * @throws UnknownModelError, DimensionMismatchError unless the store has it.
+ */
+function versionOf(store: OpenStore, { model }: ExportHeader): LiveVersion {
+  const ours = store.models.live.find(({ version }) => version === store.model.version)!;
+  const others = store.models.live.filter((version) => version !== ours && version.model !== undefined);
+  const found = [ours, ...others].find(
+    (version) => version.dimensions === model.dimensions && isSameIdentity(version, model),
+  );
+  if (found !== undefined) return found;
   if (model.dimensions !== ours.dimensions) {
     throw new DimensionMismatchError(
       `The export holds vectors of ${model.dimensions} dimensions, the store ${JSON.stringify(store.options.layout.table)} ` +
@@ -106,40 +140,32 @@ function checkHeader(store: OpenStore, record: ExportRecord): asserts record is 
   }
   const theirs = identity(model.provider, model.model);
   const own = identity(ours.provider ?? null, ours.model ?? null);
-  const same =
-    model.model === null || ours.model === undefined ? theirs.provider === own.provider : theirs.model === own.model;
-  if (!same) {
-    throw new UnknownModelError(
-      `The export's vectors are of ${theirs.label}, those of the store of ${own.label}. Vectors of two models must not ` +
-        "be compared: import it into a store of its own model, or embed the documents again.",
-    );
-  }
+  throw new UnknownModelError(
+    `The export's vectors are of ${theirs.label}, those of the store of ${own.label}. Vectors of two models must not ` +
+      "be compared: import it into a store of its own model, or embed the documents again.",
+  );
 }
 
-function identity(provider: string | null, model: string | null): { provider: string; model: string; label: string } {
+function isSameIdentity(ours: LiveVersion, model: ExportHeader["model"]): boolean {
+  if (model.model === null || ours.model === undefined) return (model.provider ?? "") === (ours.provider ?? "");
+  return model.model === ours.model;
+}
+
+function identity(provider: string | null, model: string | null): { label: string } {
   const name = model === null ? "a model without a name" : `the model ${JSON.stringify(model)}`;
-  return { provider: provider ?? "", model: model ?? "", label: provider === null ? name : `${name} (${provider})` };
+  return { label: provider === null ? name : `${name} (${provider})` };
 }
 
-function checkChunk(store: OpenStore, chunk: ExportedChunk, index: number): void {
+function checkChunk(store: OpenStore, version: LiveVersion, chunk: ExportedChunk, index: number): void {
   if (chunk.embedding === null) return;
   const label = (): string => `The embedding of chunk ${index} (id ${JSON.stringify(chunk.id)})`;
-  checkVector(chunk.embedding, store.model, store.options.metric, label);
+  checkVector(chunk.embedding, version, store.options.metric, label);
 }
 
 function incomplete(chunks: number, reason: string): IngestError {
   return new IngestError(
     `The export was cut off: ${chunks} chunks came and ${reason}. What came is stored; import the whole export again.`,
   );
-}
-
-/** Writes as the tenant does, so that a suspended tenant, or one being deleted, gets no rows. */
-async function write(store: ScopedStore, work: (session: Session) => Promise<void>): Promise<void> {
-  try {
-    await store.database.transaction(store.settings, work);
-  } catch (error) {
-    throw await explainRefusal(store, error);
-  }
 }
 
 async function upsertCollection(
@@ -177,7 +203,12 @@ async function upsertSource(store: ScopedStore, session: Session, record: Export
 }
 
 /** Stores chunks in the order of their keys, those without a vector apart: a binary array has no place for null. */
-async function upsertChunks(store: ScopedStore, session: Session, chunks: readonly ExportedChunk[]): Promise<void> {
+async function upsertChunks(
+  store: ScopedStore,
+  session: Session,
+  chunks: readonly ExportedChunk[],
+  version: LiveVersion,
+): Promise<void> {
   const embedded = chunks.filter((chunk) => chunk.embedding !== null);
   const waiting = chunks.filter((chunk) => chunk.embedding === null);
   const { schema, oid } = store.server.vector;
@@ -186,9 +217,12 @@ async function upsertChunks(store: ScopedStore, session: Session, chunks: readon
     embedded.map((chunk) => chunk.embedding!),
     oid,
   );
-  if (embedded.length > 0) await upsertRows(store, session, embedded, sql`${vectors}::${type}[]`);
+  if (embedded.length > 0) await upsertRows(store, session, embedded, version, sql`${vectors}::${type}[]`);
   if (waiting.length > 0) {
-    await upsertRows(store, session, waiting, sql`array_fill(null::${type}, array[${waiting.length}::int4])`);
+    {
+      const nothing = sql`array_fill(null::${type}, array[${waiting.length}::int4])`;
+      await upsertRows(store, session, waiting, version, nothing);
+    }
   }
 }
 
@@ -196,9 +230,11 @@ async function upsertRows(
   store: ScopedStore,
   session: Session,
   chunks: readonly ExportedChunk[],
+  version: LiveVersion,
   vectors: Sql,
 ): Promise<void> {
-  const { id, content, metadata, embedding } = store.columns;
+  const { id, content, metadata } = store.columns;
+  const embedding = identifier(version.column);
   const texts = (pick: (chunk: ExportedChunk) => string): TextArrayParameter =>
     new TextArrayParameter(chunks.map(pick));
   await session.execute({
@@ -206,7 +242,7 @@ async function upsertRows(
     sql: sql`
       insert into ${store.table} (tenant_id, collection, ${id}, ${content}, ${metadata}, content_hash, created_at, ${embedding})
       select ${store.tenant}::text, row.collection, row.id, row.content, row.metadata::jsonb, row.hash,
-        row.created_at::timestamptz, ${asEmbedding(store, sql`row.vector`)}
+        row.created_at::timestamptz, ${asEmbedding(store, sql`row.vector`, version)}
       from unnest(
         ${texts((chunk) => chunk.collection)}::text[],
         ${texts((chunk) => chunk.id)}::text[],
@@ -216,6 +252,7 @@ async function upsertRows(
         ${texts((chunk) => chunk.createdAt)}::text[],
         ${vectors}
       ) as row (collection, id, content, metadata, hash, created_at, vector)
+      where ${fence(store)}
       order by row.collection, row.id
       on conflict (tenant_id, collection, ${id}) do update set
         ${content} = excluded.${content},

@@ -7,7 +7,7 @@ import { SQLSTATE, sqlstateOf } from "../../db/sqlstate.js";
 import { ConfigurationError, TenantIsolationError } from "../../errors.js";
 import { applySteps } from "../../schema/apply.js";
 import { lexicalName, lexicalTables } from "../../schema/lexical.js";
-import { MODELS_TABLE, REVISIONS_TABLE, TENANTS_TABLE } from "../../schema/layout.js";
+import { EPOCHS_TABLE, MODELS_TABLE, PROCESSES_TABLE, REVISIONS_TABLE, TENANTS_TABLE } from "../../schema/layout.js";
 import type { SchemaStep } from "../../schema/plan.js";
 import { findTenantRelations, type SecuredRelation } from "../../schema/tenant-relations.js";
 import type { OpenStore } from "../open.js";
@@ -97,7 +97,7 @@ export async function planDropLogin(
   const role = facts.policyRole ?? (facts.exists ? facts.role : undefined);
   if (role === undefined) return drops.length === 0 ? undefined : { role: facts.role, steps: drops };
   const name = quoteIdentifier(role);
-  const on = [REVISIONS_TABLE, MODELS_TABLE, TENANTS_TABLE, ...relations.map((found) => found.name)];
+  const on = [...SHARED_TABLES, ...relations.map((found) => found.name)];
   const revokes =
     `revoke all on ${on.map((table) => quoteQualified(store.schema, table)).join(", ")} from ${name};\n` +
     sequencesOf(store, relations)
@@ -140,6 +140,7 @@ export async function dropLogin(
   }
 }
 
+const SHARED_TABLES = [REVISIONS_TABLE, MODELS_TABLE, EPOCHS_TABLE, PROCESSES_TABLE, TENANTS_TABLE];
 const DROP_ROLE = "drop-tenant-login/role";
 const DEPENDENT_OBJECTS = "2BP01";
 
@@ -166,7 +167,8 @@ function rightsSql(store: OpenStore, facts: LoginFacts, relations: readonly Secu
   return (
     (facts.publicConnects ? "" : `grant connect on database ${quoteIdentifier(facts.database)} to ${role};\n`) +
     facts.schemas.map((schema) => `grant usage on schema ${quoteIdentifier(schema)} to ${role};\n`).join("") +
-    `grant select on ${on(REVISIONS_TABLE)}, ${on(MODELS_TABLE)} to ${role};\n` +
+    `grant select on ${[REVISIONS_TABLE, MODELS_TABLE, EPOCHS_TABLE].map(on).join(", ")} to ${role};\n` +
+    `grant select, insert, update, delete on ${on(PROCESSES_TABLE)} to ${role};\n` +
     `grant select, insert on ${on(TENANTS_TABLE)} to ${role};\n` +
     `grant select, insert, update, delete on ${relations.map(({ name }) => on(name)).join(", ")} to ${role};\n` +
     sequencesOf(store, relations)

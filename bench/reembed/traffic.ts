@@ -1,0 +1,87 @@
+/** A process of readers and writers beside a change of models: the job as JSON; prints its samples when its input ends. */
+import pg from "pg";
+import { PostgresVectorStore } from "../../src/index.js";
+import { PlantedEmbeddings } from "./planted.js";
+
+export interface TrafficJob {
+  readonly url: string;
+  readonly tableName: string;
+  readonly dimensions: readonly [number, number];
+  readonly rows: number;
+  /** Searches and writes begun in a second; open loop. */
+  readonly searches: number;
+  readonly writes: number;
+}
+
+export interface TrafficReport {
+  /** When each search began, by the clock, and how long it took, in milliseconds. */
+  readonly searches: readonly (readonly [at: number, ms: number])[];
+  readonly failures: readonly string[];
+  readonly mixed: number;
+  /** Ids of the writes that were acknowledged. */
+  readonly written: readonly string[];
+}
+
+const job = JSON.parse(process.argv[2]!) as TrafficJob;
+const pool = new pg.Pool({ connectionString: job.url, max: 8 });
+const [old, next] = [
+  new PlantedEmbeddings("old", job.dimensions[0], 1),
+  new PlantedEmbeddings("next", job.dimensions[1], 2),
+];
+const store = await PostgresVectorStore.initialize(old, {
+  pool,
+  tableName: job.tableName,
+  embedders: { [next.fingerprint]: next },
+});
+const searches: [number, number][] = [];
+const failures: string[] = [];
+const written: string[] = [];
+let mixed = 0;
+let running = 0;
+const going = new AbortController();
+
+async function search(): Promise<void> {
+  const text = `planted ${Math.floor(Math.random() * job.rows)}`;
+  const [at, began] = [Date.now(), performance.now()];
+  try {
+    const [hit] = await store.search(text, { k: 10 });
+    searches.push([at, performance.now() - began]);
+    // In whatever version: the text itself is at no distance; by another model's vector it could not be.
+    if (hit === undefined || hit.distance! > 1e-3) mixed += 1;
+  } catch (error) {
+    failures.push(`search: ${String(error)}`);
+  }
+}
+
+async function write(): Promise<void> {
+  const number = 1_000_000 + written.length + failures.length + running;
+  const id = `live ${number} ${Math.random()}`;
+  try {
+    await store.addDocuments([{ id, pageContent: `written ${number}`, metadata: {} }]);
+    written.push(id);
+  } catch (error) {
+    failures.push(`write: ${String(error)}`);
+  }
+}
+
+async function every(perSecond: number, work: () => Promise<void>): Promise<void> {
+  const open = new Set<Promise<void>>();
+  for (let turn = 0, began = performance.now(); !going.signal.aborted; turn += 1) {
+    const wait = began + (turn * 1_000) / perSecond - performance.now();
+    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+    running += 1;
+    const one = work().finally(() => {
+      running -= 1;
+      open.delete(one);
+    });
+    open.add(one);
+  }
+  await Promise.all(open);
+}
+
+process.stdin.once("end", () => going.abort()).resume();
+process.stdout.write("ready\n");
+await Promise.all([every(job.searches, search), every(job.writes, write)]);
+await store.end();
+await pool.end();
+process.stdout.write(`${JSON.stringify({ searches, failures, mixed, written } satisfies TrafficReport)}\n`);

@@ -1,0 +1,105 @@
+import { orAbort } from "../db/abort.js";
+import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
+import { withCollectionMetric } from "./collection-metric.js";
+import { refreshModels, scopeTo, type OpenStore, type ScopedStore } from "./open.js";
+import { isStale } from "./versions/fence.js";
+import { ProcessBeat } from "./versions/process-beat.js";
+import { readerFor } from "./versions/reader.js";
+
+/** How often the models may change under one call. */
+const MAX_CHANGES = 20;
+
+/** What one call is for. */
+export interface CallScope {
+  readonly tenant: string;
+  /** Decides which model version is read. */
+  readonly query?: string | readonly number[];
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** One opened store, shared by its views, and kept up with what changes in the database. */
+export class StoreHandle {
+  readonly #beat = new ProcessBeat();
+  #opening: Promise<OpenStore> | undefined;
+
+  /** @param start opens the store; a failure is not remembered, so that the next call tries again. */
+  constructor(private readonly start: () => Promise<OpenStore>) {}
+
+  get opened(): boolean {
+    return this.#opening !== undefined;
+  }
+
+  open(start = this.start): Promise<OpenStore> {
+    this.#opening ??= this.#remember(start());
+    return this.#opening;
+  }
+
+  /** The store in the scope of one call. */
+  async scoped({ tenant, query }: CallScope): Promise<ScopedStore> {
+    for (let change = 0; ; change += 1) {
+      const store = await this.open();
+      try {
+        return await withCollectionMetric(await readerFor(scopeTo(store, tenant), query));
+      } catch (error) {
+        if (!isStale(error) || change === MAX_CHANGES) throw error;
+        await this.renew(store);
+      }
+    }
+  }
+
+  /**
+   * Does `work`, again in a new epoch of the store's models, and once more if a column that it reads has gone since the
+   * store was opened.
+   */
+  async run<T>(scope: CallScope, work: (store: ScopedStore) => Promise<T>): Promise<T> {
+    let reopened = false;
+    let primary = false;
+    for (let change = 0; ; change += 1) {
+      const found = await orAbort(this.scoped(scope), scope.signal);
+      const store = primary ? { ...found, database: found.database.primary } : found;
+      try {
+        return await work(store);
+      } catch (error) {
+        const gone: boolean = sqlstateOf(error) === SQLSTATE.undefinedColumn && !reopened;
+        if (!gone && (!isStale(error) || change === MAX_CHANGES)) throw error;
+        reopened ||= gone;
+        // A replica may be some epochs behind; the primary never is.
+        primary = true;
+        if (gone) this.#opening = undefined;
+        else await this.renew(store);
+      }
+    }
+  }
+
+  /** Reads the models of a later epoch than that of `stale`, unless another call has done so. */
+  async renew(stale: OpenStore): Promise<OpenStore> {
+    const store = await this.open();
+    if (store.models.epoch !== stale.models.epoch) return store;
+    this.#opening = this.#remember(refreshModels(store));
+    return this.#opening;
+  }
+
+  /** Reads the models anew, for work that must not begin with old ones. */
+  async refresh(): Promise<OpenStore> {
+    return this.renew(await this.open());
+  }
+
+  /** Waits for what goes on behind the calls. */
+  async end(): Promise<void> {
+    await this.#beat.end();
+    await this.#opening?.then(
+      ({ keeper }) => keeper.idle(),
+      () => undefined,
+    );
+  }
+
+  #remember(opening: Promise<OpenStore>): Promise<OpenStore> {
+    opening.then(
+      (store) => this.#beat.watch(store),
+      () => {
+        if (this.#opening === opening) this.#opening = undefined;
+      },
+    );
+    return opening;
+  }
+}
