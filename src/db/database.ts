@@ -7,6 +7,8 @@ import { PreparedStatements } from "./prepared.js";
 import { isReplicaFault, isReplicaLate, type Replica } from "./replicas/replica.js";
 import type { Replicas } from "./replicas/replicas.js";
 import { applySettings, type Settings } from "./settings.js";
+import { Activity } from "../telemetry/activity.js";
+import { callNotes } from "../telemetry/call.js";
 import { isEmbedded, type Pool, type PoolClient, type QueryReply, type QueryRequest } from "./pool.js";
 import { isRowsMoving, losesConnection, SQLSTATE, sqlstateOf, toDatabaseError } from "./sqlstate.js";
 
@@ -59,16 +61,20 @@ export class Database {
   readonly #prepared = new PreparedStatements();
   #primary: Database | undefined;
 
-  /** @param replicas standbys that take statements which say so. */
+  /**
+   * @param replicas standbys that take statements which say so.
+   * @param activity where is counted what is done.
+   */
   constructor(
     readonly pool: Pool,
     readonly replicas?: Replicas,
+    readonly activity = new Activity(),
   ) {}
 
   /** The same without replicas. */
   get primary(): Database {
     if (this.replicas === undefined) return this;
-    this.#primary ??= new Database(this.pool);
+    this.#primary ??= new Database(this.pool, undefined, this.activity);
     return this.#primary;
   }
 
@@ -173,14 +179,22 @@ export class Database {
         signal?.throwIfAborted();
         const sqlstate = sqlstateOf(error);
         if (isRowsMoving(error) && performance.now() - began < MOVE_PATIENCE_MS) {
+          this.#noteRetry();
           await sleep(25 + Math.random() * 50);
           continue;
         }
         const retry = sqlstate === SQLSTATE.deadlock || sqlstate === SQLSTATE.serializationFailure;
         if (!retry || attempt === MAX_ATTEMPTS) throw error;
+        this.#noteRetry();
         await sleep(10 * 2 ** attempt * (0.5 + Math.random()));
       }
     }
+  }
+
+  #noteRetry(): void {
+    this.activity.transactionRetried();
+    const notes = callNotes();
+    if (notes !== undefined) notes.retries += 1;
   }
 
   async #transact<T>(
