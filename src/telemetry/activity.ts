@@ -32,7 +32,8 @@ export class Activity implements PoolOwner {
   /** Requests of an embedder that wait now, for their place within a rate limit or to be made again. */
   embeddingWaiting = 0;
   readonly chunks: Record<ChunkOutcome, number> = { written: 0, skipped: 0, deleted: 0 };
-  transactionRetries = 0;
+  /** Transactions and reads that were done again. */
+  retries = 0;
   readonly #of: { readonly [COLLECTION_NAME]?: string };
 
   /** @param store the name of its table; `undefined` for work that is none of a store. */
@@ -98,8 +99,8 @@ export class Activity implements PoolOwner {
     instruments().chunks.add(count, { ...this.#of, "langchain_pgvector.ingest.outcome": outcome });
   }
 
-  transactionRetried(): void {
-    this.transactionRetries += 1;
+  retried(): void {
+    this.retries += 1;
     instruments().retries.add(1, this.#of);
   }
 }

@@ -85,6 +85,6 @@ function make(present: MeterProvider): Instruments {
       description: "Calls of the embedder held back by a rate limit or after a failure.",
     }),
     chunks: counter("ingest.chunks", "{chunk}", "Chunks written, skipped and deleted."),
-    retries: counter("transaction.retries", "{transaction}", "Transactions that were done again."),
+    retries: counter("retries", "{retry}", "Transactions and reads that were done again."),
   };
 }

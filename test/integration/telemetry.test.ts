@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { inspect } from "node:util";
 import { context, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import type { DataPoint, Histogram } from "@opentelemetry/sdk-metrics";
@@ -6,6 +9,7 @@ import { HumanMessage } from "@langchain/core/messages";
 import { RunnableLambda } from "@langchain/core/runnables";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PostgresVectorStore, type PostgresVectorStoreArgs } from "../../src/index.js";
+import { syncDocuments } from "../../src/loaders/index.js";
 import { openTestDatabase, testSchema, type TestDatabase } from "../helpers/database.js";
 import { errorOf } from "../helpers/error-of.js";
 import { RecordingSdk } from "../helpers/telemetry.js";
@@ -197,6 +201,32 @@ it("follows a change of the embedding model", async () => {
   });
   await changing.end();
   expect(names(spans)).toEqual(["models.add changing", "initialize changing", "models.backfill changing"]);
+});
+
+it("keeps what a sync does under one span, and counts what it leaves as it is", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "langchain-pgvector-telemetry-"));
+  try {
+    writeFileSync(join(folder, "leaks.txt"), CONTENT);
+    const before = { ...store.processStats().chunks };
+    const spans = await sdk.during(() => syncDocuments(store, folder));
+    const sync = spans.at(-1)!;
+    expect(sync.name).toBe("syncDocuments traced");
+    expect(sync.parentSpanContext).toBeUndefined();
+    for (const span of spans.slice(0, -1)) {
+      expect(span.parentSpanContext?.spanId, span.name).toBe(sync.spanContext().spanId);
+      expect(span.name).toMatch(/^(sources\.|get )/);
+    }
+    expect(inspect(spans.map(({ attributes }) => attributes))).not.toMatch(/leaks/);
+    await syncDocuments(store, folder);
+    for await (const source of store.sources.list()) await store.sources.remove(source);
+    expect(store.processStats().chunks).toEqual({
+      written: before.written + 1,
+      skipped: before.skipped + 1,
+      deleted: before.deleted + 1,
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 describe("nesting", () => {

@@ -22,8 +22,8 @@ export interface ProcessStats {
   };
   /** Chunks written; skipped as they had not changed or could not be stored; and deleted. */
   readonly chunks: Readonly<Record<ChunkOutcome, number>>;
-  /** Transactions that were done again after a deadlock, a serialization failure or a lost connection. */
-  readonly transactionRetries: number;
+  /** Transactions done again after a deadlock or a serialization failure, and reads after a lost connection. */
+  readonly retries: number;
 }
 
 /** Reads what is counted in this process. No I/O. */
@@ -45,6 +45,6 @@ export function readProcess({ activity, replicas }: Database): ProcessStats {
       waiting: activity.embeddingWaiting,
     },
     chunks: { ...activity.chunks },
-    transactionRetries: activity.transactionRetries,
+    retries: activity.retries,
   };
 }
