@@ -54,7 +54,6 @@ import { StoreHandle, type CallScope } from "./store-handle.js";
 import { StorePool } from "./store-pool.js";
 import { toTenantId } from "./tenant.js";
 import { observeCall, observed, observeMethods, setCaller } from "../telemetry/observe.js";
-import { stopReporting } from "../telemetry/live-pools.js";
 import { callerFor, databaseFor } from "./caller.js";
 import { OBSERVED_CALLS } from "./observed-calls.js";
 import { readProcess, type ProcessStats } from "../ops/stats/process.js";
@@ -493,7 +492,6 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   async #end(): Promise<void> {
     if (!this.#isView) {
-      stopReporting(this.#database.activity);
       await this.#handle.end();
       await this.#database.replicas?.end();
     }

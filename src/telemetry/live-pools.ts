@@ -39,21 +39,12 @@ export function useOf(pool: object): PoolUse | undefined {
 // Weak, since a store that is dropped without an end must not stay in memory for being counted.
 const owners = new Set<WeakRef<PoolOwner>>();
 const dropped = new FinalizationRegistry<WeakRef<PoolOwner>>((owner) => owners.delete(owner));
-const known = new WeakMap<PoolOwner, WeakRef<PoolOwner>>();
 
-/** Has the pools of an owner reported while it lives. */
+/** Has the pools of an owner reported while it lives; ended ones too, or their last numbers would stay. */
 export function reportPools(owner: PoolOwner): void {
   const reference = new WeakRef(owner);
-  known.set(owner, reference);
   owners.add(reference);
-  dropped.register(owner, reference, owner);
-}
-
-export function stopReporting(owner: PoolOwner): void {
-  const reference = known.get(owner);
-  if (reference === undefined) return;
-  owners.delete(reference);
-  dropped.unregister(owner);
+  dropped.register(owner, reference);
 }
 
 /** Each pool once, under the store that came with it first. */

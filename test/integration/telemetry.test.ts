@@ -10,7 +10,13 @@ import { RunnableLambda } from "@langchain/core/runnables";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PostgresVectorStore, type PostgresVectorStoreArgs } from "../../src/index.js";
 import { syncDocuments } from "../../src/loaders/index.js";
-import { openTestDatabase, testSchema, type TestDatabase } from "../helpers/database.js";
+import {
+  describeServer,
+  openTestDatabase,
+  testSchema,
+  type ServerTestDatabase,
+  type TestDatabase,
+} from "../helpers/database.js";
 import { errorOf } from "../helpers/error-of.js";
 import { RecordingSdk } from "../helpers/telemetry.js";
 import { HashedEmbeddings } from "../helpers/vectors.js";
@@ -165,6 +171,26 @@ describe("spans", () => {
     expect(failed!.attributes["langchain_pgvector.tenant.id"]).toBe(TENANT);
   });
 
+  it("say how often a transaction was done again", async () => {
+    const table = owner.computedTableName;
+    const client = await database.pool.connect();
+    // A sequence is not rolled back, so that only the first attempt fails.
+    for (const text of [
+      "create sequence telemetry_attempts",
+      "grant usage on sequence telemetry_attempts to public",
+      `create function telemetry_stumble() returns trigger language plpgsql as $$ begin
+         if nextval('telemetry_attempts') = 1 then raise exception '${CONTENT}' using errcode = '40001'; end if;
+         return null; end $$`,
+      `create trigger stumble before insert on ${table} execute function telemetry_stumble()`,
+    ]) {
+      await client.query({ text });
+    }
+    client.release();
+    const [span] = await sdk.during(() => store.addDocuments(documents));
+    expect(span!.status.code).toBe(SpanStatusCode.UNSET);
+    expect(span!.attributes["langchain_pgvector.retries"]).toBe(1);
+  });
+
   it("end when an export is read to its end or given up, with what was read", async () => {
     const [whole] = await sdk.during(() => drain(owner.tenants.export(TENANT)));
     expect(whole!.attributes["db.response.returned_rows"]).toBeGreaterThan(3);
@@ -300,6 +326,30 @@ describe("metrics", () => {
     const [point] = await find("db.client.operation.duration");
     expect((point!.value as Histogram).buckets.boundaries).toEqual([0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]);
     expect(inspect(await sdk.read(), { depth: 12 })).not.toMatch(/leaks/);
+  });
+
+  describeServer("of pools", () => {
+    it("say how many connections there are, and none when the store has ended", async () => {
+      const { url } = database as ServerTestDatabase;
+      const pooled = await PostgresVectorStore.initialize(embeddings, {
+        connectionString: url,
+        postgresConnectionOptions: { max: 3 },
+        tableName: "pooled",
+        ...testSchema(),
+      });
+      const of = { "db.client.connection.pool.name": "pooled primary" };
+      await Promise.all([pooled.get(), pooled.get(), pooled.get(), pooled.get()]);
+      expect(await sum("db.client.connection.count", { ...of, "db.client.connection.state": "idle" })).toBe(3);
+      expect(await sum("db.client.connection.count", { ...of, "db.client.connection.state": "used" })).toBe(0);
+      expect(await sum("db.client.connection.max", of)).toBe(3);
+      const held = pooled.pool.query("select pg_sleep(0.5)");
+      await expect
+        .poll(() => sum("db.client.connection.count", { ...of, "db.client.connection.state": "used" }))
+        .toBe(1);
+      await held;
+      await pooled.end();
+      expect(await sum("db.client.connection.count", of)).toBe(0);
+    });
   });
 
   it("count embeddings and chunks", async () => {
