@@ -221,7 +221,7 @@ it("follows a change of the embedding model", async () => {
       embedders: { [fingerprint]: options.embeddings },
       ...testSchema(),
     });
-    await both.models.backfill();
+    await both.models.backfill({ maxSlowdown: false });
     await both.end();
     expect(both.processStats().embedding.document).toMatchObject({ texts: 3, failures: 0 });
   });
