@@ -24,8 +24,8 @@ const failures: string[] = [];
 const written: string[] = [];
 let reads = 0;
 let mixed = 0;
-// Rows of processes without the new embedder keep a switch waiting, so that those write less often.
-const WRITE_EVERY = job.embedders === "old" ? 50 : 10;
+// Rows of processes with one embedder keep a switch waiting, so that those write less often.
+const WRITE_EVERY = job.embedders === "both" ? 10 : 50;
 let going = true;
 process.stdin.once("end", () => (going = false)).resume();
 for (let turn = 0; going; turn += 1) {

@@ -75,30 +75,4 @@ describeServer("changing the model under row-level security", () => {
     await owner.tenants.delete("b");
     expect((await owner.tenants.list()).map(({ tenantId }) => tenantId)).toEqual(["a", "c"]);
   });
-
-  it("searches a version by its signs under row-level security, by the index and as well as exactly", async () => {
-    const tableName = "rls_signs";
-    const [wide, shared] = [new ModelEmbeddings("wide", 1_024), "shared words of all things"];
-    const rows = 3_000;
-    const owner = await open("owner", { tableName, tenantId: "a" }, wide);
-    const app = (await open("app", { tableName }, wide)).forTenant("a");
-    await app.bulkLoad(
-      Array.from({ length: rows }, (_, index) => ({
-        id: String(index),
-        pageContent: `${shared} ${index} ${index * 7} ${index * 13}`,
-        metadata: {},
-      })),
-    );
-    await owner.models.add({ from: 1, quantization: "binary" });
-    await owner.models.backfill({ maxSlowdown: false });
-    await owner.models.cutover();
-    const text = `${shared} 77 539 1001`;
-    const { statements } = await app.explain(text, { k: 5 });
-    expect(statements[0]!.vectorIndex).toBe("rls_signs_embedding_v2_hnsw_idx");
-    expect((await app.search(text, { k: 1 }))[0]!.document.id).toBe("77");
-    const comparison = await owner.models.compare({ version: 2, against: 1, samples: 10, tenantId: "a" });
-    expect(comparison.after).toMatchObject({ indexed: true });
-    expect(comparison.after.indexRecall).toBeGreaterThan(0.8);
-    expect(comparison.overlap).toBeGreaterThan(0.99);
-  }, 60_000);
 });
