@@ -12,7 +12,7 @@ import pg from "pg";
 import { diagnose, PostgresVectorStore, type PostgresVectorStoreArgs } from "../src/index.js";
 import { ModelEmbeddings } from "../test/helpers/model-embeddings.js";
 import { seededRandom } from "../test/helpers/vectors.js";
-import { Cluster, folderFor, mustRun, runProgram } from "./upgrade/cluster.js";
+import { Cluster, folderFor, mustRun } from "./upgrade/cluster.js";
 
 const { values } = parseArgs({
   options: { from: { type: "string" }, to: { type: "string" }, rows: { type: "string", default: "6000" } },
@@ -43,13 +43,16 @@ try {
   await before.stop();
 
   const args = ["-b", from, "-B", to, "-d", before.data, "-D", after.data, "-U", "postgres", "--socketdir", folder];
-  const checked = runProgram(to, "pg_upgrade", [...args, "--check"], folder);
-  say("pg_upgrade --check", checked.output);
+  say("pg_upgrade --check", mustRun(to, "pg_upgrade", [...args, "--check"], folder));
   const began = performance.now();
   say("pg_upgrade", mustRun(to, "pg_upgrade", args, folder));
   figures["pg_upgrade seconds"] = Number(((performance.now() - began) / 1_000).toFixed(1));
 
   const upgraded = await after.start(before.password);
+  const connect = ["-h", after.folder, "-p", new URL(upgraded).port, "-U", "postgres"];
+  for (const kind of [["--analyze-in-stages", "--missing-stats-only"], ["--analyze-only"]]) {
+    mustRun(to, "vacuumdb", [...connect, "--all", ...kind], folder);
+  }
   const found = await findingsOf(upgraded);
   same("with the SQL objects of the old pgvector", expected, await stateOf(upgraded));
   const cure = found.find(({ id }) => id.startsWith("pgvector-"));

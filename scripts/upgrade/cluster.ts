@@ -17,21 +17,11 @@ export function folderFor(what: string): string {
   return folder;
 }
 
-/** Runs one of PostgreSQL's programs as the server's user. */
-export function runProgram(
-  bin: string,
-  program: string,
-  args: readonly string[],
-  cwd: string,
-): { readonly ok: boolean; readonly output: string } {
-  const done = spawnSync(join(bin, program), args, { ...runAs, cwd, encoding: "utf8" });
-  return { ok: done.status === 0, output: `${done.stdout}${done.stderr}` };
-}
-
-/** Like {@link runProgram}. @throws Error with what it printed. */
+/** Runs one of PostgreSQL's programs as the server's user. @throws Error with what it printed when it failed. */
 export function mustRun(bin: string, program: string, args: readonly string[], cwd: string): string {
-  const { ok, output } = runProgram(bin, program, args, cwd);
-  if (!ok) throw new Error(`${program} failed:\n${output}`);
+  const done = spawnSync(join(bin, program), args, { ...runAs, cwd, encoding: "utf8" });
+  const output = `${done.stdout}${done.stderr}`;
+  if (done.status !== 0) throw new Error(`${program} failed:\n${output}`);
   return output;
 }
 
