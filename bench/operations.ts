@@ -42,6 +42,8 @@ export async function run({ quick, rows }: BenchOptions): Promise<BenchResult> {
           line[`${name} off %`] = 100 * off;
           bars.push(atMost(`${name}, ${shape.dimensions} dimensions, ${vectors} rows`, Math.abs(100 * off), 15, " %"));
         }
+        const off = bars.slice(-4).map(({ got }) => got);
+        progress(`off by ${off.join(", ")}`);
         lines.push({ ...line, "build s": measured.buildSeconds, "build s predicted": estimate.buildSeconds });
       } finally {
         await database.close();
