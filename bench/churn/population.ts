@@ -27,9 +27,11 @@ export class Population {
   readonly #tenants: ReadonlyMap<string, Ids>;
   readonly #cumulated: readonly (readonly [tenant: string, upTo: number])[];
   readonly #most: number;
-  #next = 0;
 
-  constructor(sizes: Readonly<Record<string, number>>) {
+  constructor(
+    sizes: Readonly<Record<string, number>>,
+    private readonly random: () => number,
+  ) {
     this.#tenants = new Map(Object.entries(sizes).map(([tenant, wanted]) => [tenant, new Ids(wanted)]));
     let sum = 0;
     // Smaller tenants are asked more often than their share of the rows.
@@ -54,9 +56,13 @@ export class Population {
     return this.#of(tenant).wanted;
   }
 
-  /** Ids that were never there; {@link added} says when they are. */
+  /** Ids that were never there, in no order, as the store's own are; {@link added} says when they are there. */
   newIds(count: number): string[] {
-    return Array.from({ length: count }, () => `document-${(this.#next += 1)}`);
+    const digits = (): string =>
+      Math.floor(this.random() * 2 ** 32)
+        .toString(16)
+        .padStart(8, "0");
+    return Array.from({ length: count }, () => `${digits()}-${digits()}-${digits()}`);
   }
 
   added(tenant: string, ids: readonly string[]): void {
