@@ -149,6 +149,7 @@ async function churn(operations: number, world: World, meter: pg.Pool, open: Ope
   let started = 0;
   let done = 0;
   let clients = 1;
+  const isGoing = (): boolean => started < operations;
   // Samples are taken one after the other, so that one that is slow is not overtaken.
   let sampling = Promise.resolve();
   const began = performance.now();
@@ -159,7 +160,7 @@ async function churn(operations: number, world: World, meter: pg.Pool, open: Ope
     if (seldom.length % 5 === 0) progress(`${done} operations, ${world.failures.length} failed`);
   };
   const use = async ({ store, life }: Client): Promise<void> => {
-    for (let turn = 0; turn < life && started < operations; turn += 1) {
+    for (let turn = 0; turn < life && isGoing(); turn += 1) {
       started += 1;
       const name = await operate(store, world);
       counts.set(name, (counts.get(name) ?? 0) + 1);
@@ -168,7 +169,7 @@ async function churn(operations: number, world: World, meter: pg.Pool, open: Ope
     }
   };
   const guests = async (): Promise<void> => {
-    while (started < operations) {
+    while (isGoing()) {
       const client = await open((clients += 1));
       await use(client);
       await client.store.end();
