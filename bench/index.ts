@@ -19,6 +19,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmar
   reembed: () => import("./reembed.js"),
   operations: () => import("./operations.js"),
   churn: () => import("./churn.js"),
+  telemetry: () => import("./telemetry.js"),
 };
 
 const USAGE = `npm run bench -- <${Object.keys(BENCHMARKS).join("|")}> [--quick] [--rows n] [--dimensions d]\n`;

@@ -29,6 +29,12 @@ const MAX_COLLECTION_BYTES = 500;
 /** What text-in methods search with; the same words in config, retriever and CLI. */
 export type SearchType = "similarity" | "lexical" | "hybrid";
 
+/** What OpenTelemetry is told of the calls of a store, where an SDK is registered. Never texts, vectors or metadata. */
+export interface TelemetryOptions {
+  /** Whether spans carry the id of the call's tenant. Metrics never do. @defaultValue false */
+  tenant?: boolean;
+}
+
 /** Options of {@link PostgresVectorStore}: those of the base class, with the same meaning, and ours. */
 export interface PostgresVectorStoreArgs extends ReplicaArgs, Omit<PGVectorStoreArgs, "filter" | "tableName" | "pool"> {
   /** Connection string of a pool that the store makes and ends. */
@@ -116,6 +122,8 @@ export interface PostgresVectorStoreArgs extends ReplicaArgs, Omit<PGVectorStore
   probes?: number;
   /** Upper bound on the server's time for one search, in milliseconds. */
   timeoutMs?: number;
+  /** What spans say beside the operation, the table, numbers and settings. @defaultValue nothing */
+  telemetry?: TelemetryOptions;
   /** @defaultValue silent */
   logger?: Logger;
 }
@@ -149,6 +157,7 @@ export interface ResolvedOptions {
   readonly searchType: SearchType;
   readonly fusion: Fusion;
   readonly weights: FusionWeights;
+  readonly telemetry: Required<TelemetryOptions>;
   readonly logger: Logger;
 }
 
@@ -209,6 +218,7 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
     searchType: checkSearchType(args.searchType) ?? "similarity",
     fusion: checkFusion(args.fusion) ?? "relativeScore",
     weights: checkWeights(args.weights) ?? DEFAULT_WEIGHTS,
+    telemetry: checkTelemetry(args.telemetry, tenancy),
     logger: args.logger ?? SILENT,
   });
 }
@@ -262,6 +272,17 @@ export function oneOf<const T extends string>(name: string, value: T | undefined
 /** @throws ConfigurationError unless it is undefined or one of ours. */
 export function checkSearchType(value: SearchType | undefined, more: readonly string[] = []): SearchType | undefined {
   return oneOf<string>("searchType", value, ["similarity", "lexical", "hybrid", ...more]) as SearchType | undefined;
+}
+
+function checkTelemetry(telemetry: TelemetryOptions = {}, tenancy: "off" | "rls"): Required<TelemetryOptions> {
+  const { tenant = false } = telemetry;
+  if (typeof tenant !== "boolean") {
+    throw new ConfigurationError(`telemetry.tenant must be true or false, got ${JSON.stringify(tenant)}.`);
+  }
+  if (tenant && tenancy === "off") {
+    throw new ConfigurationError('telemetry.tenant needs tenancy: "rls"; without it, there are no tenants to name.');
+  }
+  return { tenant };
 }
 
 function lexicalSettings(args: PostgresVectorStoreArgs): LexicalSettings | undefined {

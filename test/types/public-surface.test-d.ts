@@ -61,6 +61,7 @@ expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "readLabelledSet"
   | "runLeakSuite"
   | "toJsonLine"
+  | "toPrometheus"
   | "BudgetExceededError"
   | "CachedQueryEmbeddings"
   | "ChromaServerError"
