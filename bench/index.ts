@@ -19,6 +19,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmar
   "model-strategies": () => import("./model-strategies.js"),
   reembed: () => import("./reembed.js"),
   operations: () => import("./operations.js"),
+  churn: () => import("./churn.js"),
   telemetry: () => import("./telemetry.js"),
 };
 
