@@ -1,10 +1,11 @@
 import sql from "sql-template-tag";
 import type { Session } from "../../db/database.js";
+import type { VectorInput } from "../../db/sparse-vector.js";
 import { pause } from "../../db/pause.js";
 import type { ScopedStore } from "../../store/open.js";
 import { readingVersion } from "../../store/open.js";
-import { embeddingAsText, denseSearch } from "../../store/search.js";
-import { decodeVector } from "../../db/codec.js";
+import { embeddingAsText, readEmbedding } from "../../store/embedding-column.js";
+import { denseSearch } from "../../store/search.js";
 import { activeVersion } from "../model-registry.js";
 import { tenantRows } from "../tenant-scopes.js";
 import type { BackfillPlan } from "./options.js";
@@ -50,7 +51,7 @@ export class Pacer {
   waitedMs = 0;
   #before: number | undefined;
   #recent: number[] = [];
-  #question: number[] | undefined;
+  #question: VectorInput | undefined;
   #delayMs = 0;
   #probedAt = 0;
   #lagSeenAt = 0;
@@ -74,7 +75,7 @@ export class Pacer {
       { settings: store.settings },
     );
     if (rows[0] === undefined) return;
-    this.#question = decodeVector(rows[0]["embedding"] as string);
+    this.#question = readEmbedding(rows[0]["embedding"] as string, store.model);
     // The first ones find out about indexes and sizes.
     for (let i = 0; i < 5; i += 1) await this.#search();
     const times: number[] = [];

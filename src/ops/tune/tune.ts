@@ -1,3 +1,4 @@
+import type { VectorInput } from "../../db/sparse-vector.js";
 import { SQLSTATE, sqlstateOf } from "../../db/sqlstate.js";
 import { ConfigurationError } from "../../errors.js";
 import type { FilterNode } from "../../store/filter/index.js";
@@ -47,7 +48,7 @@ const BEYOND = 1;
 export async function tune(
   open: OpenStore,
   options: TuneOptions,
-  embed?: (text: string) => Promise<readonly number[]>,
+  embed?: (text: string) => Promise<VectorInput>,
 ): Promise<TuneReport> {
   const checked = checkTuneOptions(options);
   options.signal?.throwIfAborted();
@@ -161,7 +162,7 @@ async function recommend(
 
 async function ask(
   places: readonly TunePlace[],
-  given: readonly (readonly number[])[] | undefined,
+  given: readonly VectorInput[] | undefined,
   { maxQueries, k, budgetMs }: CheckedTuneOptions,
   signal: AbortSignal | undefined,
 ): Promise<Question[]> {
