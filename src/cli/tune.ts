@@ -43,7 +43,7 @@ export function addTune(program: Command, context: CliContext): void {
   addEmbeddingFlags(command)
     .option("--plan", "measure and recommend, and store nothing")
     .option("--queries <file>", "a question on each line (default: questions made of rows)")
-    .option("--max-queries <number>", "questions at most (default: 400)", atLeast(30))
+    .option("--max-queries <number>", "questions at most (default: 1,000)", atLeast(30))
     .option("--k <number>", "hits of a search (default: 10)", atLeast(1))
     .option("--target-recall <share>", "recall@k to reach (default: 0.99)", share)
     .option("--filter <json>", "measure searches with this filter too; may be repeated", repeated)

@@ -93,6 +93,14 @@ export function recallOfHits({ limit, nearest }: Question, hits: readonly DenseH
   return Math.min(1, found / nearest);
 }
 
+/** The mean of some recalls, and its standard error. */
+export function meanRecall(recalls: readonly number[]): { recall: number; error: number } {
+  const count = recalls.length;
+  const recall = recalls.reduce((sum, value) => sum + value, 0) / Math.max(1, count);
+  const variance = recalls.reduce((sum, value) => sum + (value - recall) ** 2, 0) / Math.max(1, count - 1);
+  return { recall, error: Math.sqrt(variance / Math.max(1, count)) };
+}
+
 /** A plain search by vector. */
 export function searchFor(
   vector: VectorInput,

@@ -277,8 +277,12 @@ describeServer("what the base class gets wrong and ours does not", () => {
       const base = await baseStore({}, DIMENSIONS);
       await base.createHnswIndex({ dimensions: 2_001, namespace: "fails" });
       expect(await hnswOn(base)).toBe(0);
-      const wide = new HashedEmbeddings(4_096);
-      const ours = await PostgresVectorStore.initialize(wide, { pool, tableName: newTable(), ...testSchema() });
+      const ours = await PostgresVectorStore.initialize(new HashedEmbeddings(2_001), {
+        pool,
+        tableName: newTable(),
+        storageType: "vector",
+        ...testSchema(),
+      });
       expect((await errorOf(ours.createHnswIndex())).name).toBe("IndexBuildError");
     });
 

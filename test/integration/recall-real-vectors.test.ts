@@ -1,7 +1,7 @@
 import type pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PostgresVectorStore } from "../../src/index.js";
-import { reaches } from "../../src/ops/tune/recommend.js";
+import { qualifies } from "../../src/ops/tune/recommend.js";
 import { describeServer, openServerDatabase, testSchema } from "../helpers/database.js";
 import type { ServerTestDatabase } from "../helpers/open-database.js";
 import { kthSimilarity, readPooledTruth, readPooledVectors, type PooledVectors } from "../helpers/pooled-vectors.js";
@@ -43,19 +43,25 @@ describeData(sharedDataTitle("recall on real vectors, at the default settings", 
 
   afterAll(() => database.close());
 
-  /** recall@10 over queries drawn from all collections; a row at the same distance as the tenth counts. */
-  async function recall(queries: number, label?: string): Promise<number> {
-    const candidates = set.documents.filter((document) => label === undefined || document.label === label);
-    const vectors = candidates.map(({ vector }) => vector);
+  /** recall@10; a row at the same distance as the tenth counts. */
+  async function recallOf(
+    asked: readonly { readonly vector: Float32Array; readonly limit: number }[],
+    filter?: { readonly label: string },
+    of = store,
+  ): Promise<number> {
     let found = 0;
-    for (let i = 0; i < queries; i += 1) {
-      const query = set.queries[Math.floor(random() * set.queries.length)]!;
-      const hits = await store.search(Array.from(query), { k: K, ...(label !== undefined && { filter: { label } }) });
-      const least = kthSimilarity(query, vectors, K) - 1e-6;
-      found += hits.filter(({ distance }) => 1 - distance! >= least).length;
+    for (const { vector, limit } of asked) {
+      const hits = await of.search(Array.from(vector), { k: K, ...(filter && { filter }) });
+      found += hits.filter(({ distance }) => 1 - distance! >= limit - 1e-6).length;
     }
-    return found / (K * queries);
+    return found / (K * asked.length);
   }
+
+  const shuffledTruth = (): { vector: Float32Array; limit: number }[] =>
+    readPooledTruth(folder!, K)
+      .map((question) => ({ question, place: random() }))
+      .toSorted((a, b) => a.place - b.place)
+      .map(({ question }) => question);
 
   test("the index was measured, and needs more candidates than the server's default", async () => {
     const { rows } = await pool.query<{ note: string }>(
@@ -68,42 +74,42 @@ describeData(sharedDataTitle("recall on real vectors, at the default settings", 
   });
 
   test("of all rows", async () => {
-    expect(await recall(200)).toBeGreaterThanOrEqual(0.99);
-  });
+    expect(await recallOf(shuffledTruth().slice(0, 600))).toBeGreaterThanOrEqual(0.99);
+  }, 120_000);
 
   test("of each label as a filter", async () => {
     const labels = new Set(set.documents.map(({ label }) => label));
     expect(labels.size).toBe(12);
     const low: Record<string, number> = {};
     for (const label of labels) {
-      const reached = await recall(50, label);
+      const vectors = set.documents.filter((document) => document.label === label).map(({ vector }) => vector);
+      // A label of few rows is searched exactly. Of a larger one's recall the mean of 50 queries says 0.004 too little often.
+      const asked = Array.from({ length: vectors.length > 10_000 ? 400 : 50 }, () => {
+        const vector = set.queries[Math.floor(random() * set.queries.length)]!;
+        return { vector, limit: kthSimilarity(vector, vectors, K) };
+      });
+      const reached = await recallOf(asked, { label });
       if (reached < 0.99) low[label] = reached;
     }
     expect(low).toEqual({});
-  }, 60_000);
+  }, 120_000);
 
   test("tune reaches its target for other questions, with the fastest setting that does", async () => {
-    const truth = readPooledTruth(folder!, K).toSorted(() => random() - 0.5);
+    const truth = shuffledTruth();
     const target = 0.97;
-    const queries = truth.slice(0, 240).map(({ vector }) => Array.from(vector));
-    const report = await store.indexes.tune({ queries, maxQueries: 240, targetRecall: target });
-    expect(report).toMatchObject({ reached: true, applied: true, questions: "given", queries: 160, heldBack: 80 });
+    const queries = truth.slice(0, 1_200).map(({ vector }) => Array.from(vector));
+    const report = await store.indexes.tune({ queries, maxQueries: 1_200, targetRecall: target });
+    expect(report).toMatchObject({ reached: true, applied: true, questions: "given", queries: 800, heldBack: 400 });
     const { recommended, points } = report;
-    for (const point of points) {
-      if (point.p50Ms < recommended.p50Ms) expect(reaches(point, target) && point.recall).toBe(false);
-    }
+    expect(recommended.recall).toBeGreaterThanOrEqual(target);
+    expect(recommended.heldBackRecall).toBeGreaterThanOrEqual(target - 0.005);
+    expect(points.filter((point) => point.p50Ms < recommended.p50Ms && qualifies(point, target))).toEqual([]);
     // A store that is opened now finds what was stored.
     const other = await PostgresVectorStore.fromExistingIndex(new HashedEmbeddings(set.dimensions), {
       pool,
       tableName: "pooled",
       ...testSchema(),
     });
-    let found = 0;
-    const heldBack = truth.slice(240, 640);
-    for (const { vector, limit } of heldBack) {
-      const hits = await other.search(Array.from(vector), { k: K });
-      found += hits.filter(({ distance }) => 1 - distance! >= limit - 1e-6).length;
-    }
-    expect(found / (K * heldBack.length)).toBeGreaterThanOrEqual(target - 0.005);
-  }, 120_000);
+    expect(await recallOf(truth.slice(1_200, 2_700), undefined, other)).toBeGreaterThanOrEqual(target - 0.005);
+  }, 300_000);
 });

@@ -84,7 +84,8 @@ describeServer("a store with others at work", () => {
         await until(async () => (await searching()) === 1);
         controller.abort();
         expect((await search).name).toBe("AbortError");
-        expect(await searching()).toBe(0);
+        // The table is still locked: nothing else would end it. The server says so a moment after its answer.
+        await until(async () => (await searching()) === 0);
       });
       expect(await store.search("text", { k: 3 })).toHaveLength(3);
       expect(own.idleCount).toBe(own.totalCount);

@@ -526,13 +526,25 @@ describeServer("sizes", () => {
     expect(chunk!.embedding![2_999]).toBeCloseTo(vectors[0]![2_999]!, 3);
   });
 
-  test("4,096 dimensions are searched exactly, and an index is refused with the cure", async () => {
+  test("4,096 dimensions are searched exactly, and by an index of their signs", async () => {
     const vectors = clusteredVectors(100, 4_096, 10, 4);
     const store = await open({}, new HashedEmbeddings(4_096));
     await store.addVectors(vectors, docs(100));
     expect(await recallAt10(store, vectors)).toBe(1);
+    await store.createHnswIndex();
+    expect(await recallAt10(store, vectors)).toBe(1);
+    const [definition] = await run(`select indexdef from pg_indexes where tablename = $1 and indexdef like '%hnsw%'`, [
+      store.tableName,
+    ]);
+    expect(definition!["indexdef"]).toMatch(/binary_quantize\(embedding\).*bit_hamming_ops/);
+  });
+
+  test("4,096 dimensions without quantization are searched exactly, and an index is refused with the cure", async () => {
+    const store = await open({ quantization: "none" }, new HashedEmbeddings(4_096));
     const error = await errorOf(store.createHnswIndex());
     expect(error.name).toBe("IndexBuildError");
-    expect(error.message).toMatch(/up to 2,000 dimensions of type vector, the column has 4,096.*Shorten the vectors/);
+    expect(error.message).toMatch(
+      /up to 2,000 dimensions of type vector, the column has 4,096.*quantization: "binary"/,
+    );
   });
 });

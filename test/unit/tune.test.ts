@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { drawCurve } from "../../src/ops/tune/curve.js";
 import { plotHtml, plotSvg } from "../../src/ops/tune/plot.js";
-import { between, candidates, reaches, type TunePoint } from "../../src/ops/tune/recommend.js";
+import { between, candidates, isHopeless, qualifies, type TunePoint } from "../../src/ops/tune/recommend.js";
 import type { TuneReport } from "../../src/ops/tune/tune.js";
 
 const point = (efSearch: number, recall: number, p50Ms: number, error = 0.001): TunePoint => ({
@@ -21,10 +21,16 @@ describe("what tune recommends", () => {
     expect(candidates(points, 0.999)).toEqual([]);
   });
 
-  it("trusts a mean no further than its questions do", () => {
-    expect(reaches(point(1, 0.99, 1, 0.002), 0.99)).toBe(true);
-    expect(reaches(point(1, 0.99, 1, 0.01), 0.99)).toBe(false);
-    expect(reaches(point(1, 0.9899, 1, 0), 0.99)).toBe(false);
+  it("has to come close with the questions that were kept back, too", () => {
+    expect(qualifies(point(1, 0.99, 1), 0.99)).toBe(true);
+    expect(qualifies(point(1, 0.9899, 1), 0.99)).toBe(false);
+    expect(qualifies({ ...point(1, 0.99, 1), heldBackRecall: 0.985 }, 0.99)).toBe(true);
+    expect(qualifies({ ...point(1, 0.99, 1), heldBackRecall: 0.984 }, 0.99)).toBe(false);
+  });
+
+  it("is not sought where a part of the questions tells enough", () => {
+    expect(isHopeless(point(40, 0.95, 1, 0.01), 0.99)).toBe(true);
+    expect(isHopeless(point(40, 0.95, 1, 0.012), 0.99)).toBe(false);
   });
 
   it("is looked for between the last that fails and the first that does not", () => {

@@ -11,7 +11,7 @@ import type { TableSize } from "./table.js";
 /** What a store takes now, read from the catalog; bytes unless the name says otherwise. */
 export interface StoreSize {
   readonly model: ModelVersion;
-  /** As the server's statistics count them. */
+  /** From the pages there are and how many rows the last `analyze` found on each; before one, as statistics count them. */
   readonly rows: number;
   readonly table: TableSize;
   /** Every index on the vectors together. */
@@ -41,7 +41,10 @@ export async function measureStore(session: Session, layout: Layout): Promise<St
     name: "store-size",
     sql: sql`
       with parts as (
-        select c.oid, c.reltuples, c.reltoastrelid from pg_class c
+        select c.oid, c.reltoastrelid,
+          case when c.reltuples > 0 then c.reltuples / c.relpages * (pg_relation_size(c.oid) / current_setting('block_size')::int)
+            end as estimated
+        from pg_class c
         where c.oid = to_regclass(${table}::text) and c.relkind = 'r'
           or c.oid in (select relid from pg_partition_tree(to_regclass(${table}::text)) where isleaf)
       ), indexes as (
@@ -49,7 +52,7 @@ export async function measureStore(session: Session, layout: Layout): Promise<St
         from pg_index i join parts p on p.oid = i.indrelid
         join pg_class c on c.oid = i.indexrelid join pg_am a on a.oid = c.relam
       ), activity as (
-        select sum(greatest(s.n_live_tup, 0)) as live, sum(s.n_tup_ins - s.n_tup_del) as added
+        select sum(coalesce(p.estimated, s.n_live_tup)) as rows, sum(s.n_tup_ins - s.n_tup_del) as added
         from pg_stat_all_tables s join parts p on p.oid = s.relid
       ), since as (
         select greatest(extract(epoch from now() - coalesce(
@@ -57,7 +60,7 @@ export async function measureStore(session: Session, layout: Layout): Promise<St
           0.0001) as days
       )
       select
-        greatest((select sum(greatest(reltuples, 0)) from parts), (select live from activity))::float8 as rows,
+        (select rows from activity)::float8 as rows,
         (select sum(pg_table_size(oid) - coalesce(pg_total_relation_size(nullif(reltoastrelid, 0)), 0)) from parts)::float8 as heap,
         (select coalesce(sum(pg_total_relation_size(nullif(reltoastrelid, 0))), 0) from parts)::float8 as toast,
         (select coalesce(sum(bytes), 0) from indexes where not vectors)::float8 as keys,

@@ -1,4 +1,4 @@
-import { recallOfHits, searchFor, type Question } from "../../store/recall-questions.js";
+import { meanRecall, recallOfHits, searchFor, type Question } from "../../store/recall-questions.js";
 import { runSearch } from "../../store/search.js";
 import type { SearchStrategy } from "../../store/search-strategy.js";
 
@@ -39,14 +39,12 @@ export async function measureSearches(
     times.push(performance.now() - started);
     recalls.push(recallOfHits(question, hits));
   }
-  return { ...summary(recalls), p50Ms: quantile(times, 0.5), p95Ms: quantile(times, 0.95), queries: questions.length };
-}
-
-function summary(recalls: readonly number[]): { recall: number; error: number } {
-  const count = recalls.length;
-  const recall = recalls.reduce((sum, value) => sum + value, 0) / Math.max(1, count);
-  const variance = recalls.reduce((sum, value) => sum + (value - recall) ** 2, 0) / Math.max(1, count - 1);
-  return { recall, error: Math.sqrt(variance / Math.max(1, count)) };
+  return {
+    ...meanRecall(recalls),
+    p50Ms: quantile(times, 0.5),
+    p95Ms: quantile(times, 0.95),
+    queries: questions.length,
+  };
 }
 
 export function quantile(values: readonly number[], q: number): number {

@@ -12,7 +12,7 @@ export interface TuneOptions {
    * @defaultValue questions made of rows of the table, which are about as hard
    */
   readonly queries?: readonly (string | readonly number[] | SparseVector)[] | undefined;
-  /** At most so many are asked. @defaultValue 400 */
+  /** At most so many are asked: with 1,000 a recall of 0.97 is known to about 0.003. @defaultValue 1,000 */
   readonly maxQueries?: number | undefined;
   /** @defaultValue 10 */
   readonly k?: number | undefined;
@@ -52,7 +52,7 @@ export function checkTuneOptions(options: TuneOptions): CheckedTuneOptions {
     );
   }
   return {
-    maxQueries: integer("maxQueries", options.maxQueries, MIN_GIVEN, 100_000) ?? 400,
+    maxQueries: integer("maxQueries", options.maxQueries, MIN_GIVEN, 100_000) ?? 1_000,
     k: integer("k", options.k, 1, 1_000) ?? 10,
     target,
     filters: filters.map((filter) => {

@@ -4,21 +4,28 @@ import type { Measured } from "./measure.js";
 /** One setting, and what searches with it came to. */
 export interface TunePoint extends Measured {
   readonly setting: SearchSetting;
+  /** Recall of the questions that are kept back, where they were asked. */
+  readonly heldBackRecall?: number | undefined;
 }
 
 /** How far below the target the recall of other questions may come out. */
-export const TOLERANCE = 0.005;
-/** Standard errors to which a mean is trusted: one time in twenty the truth is lower. */
-const CONFIDENCE = 1.64;
+const TOLERANCE = 0.005;
+/** Standard errors by which a setting has to miss for a part of the questions to be enough. */
+const SURE = 3;
 
-/** Whether a setting reaches the target, and other questions of the kind are likely to come within the tolerance. */
-export function reaches({ recall, error }: Measured, target: number): boolean {
-  return recall >= target && recall - CONFIDENCE * error >= target - TOLERANCE;
+/** Whether a setting reaches the target, and comes within the tolerance with the questions kept back where those were asked. */
+export function qualifies({ recall, heldBackRecall }: TunePoint, target: number): boolean {
+  return recall >= target && (heldBackRecall === undefined || heldBackRecall >= target - TOLERANCE);
+}
+
+/** Whether more questions would not bring a setting to the target. */
+export function isHopeless({ recall, error }: Measured, target: number): boolean {
+  return recall + SURE * error < target - TOLERANCE;
 }
 
 /** The settings that reach the target, the fastest first. */
 export function candidates(points: readonly TunePoint[], target: number): TunePoint[] {
-  return points.filter((point) => reaches(point, target)).toSorted((a, b) => a.p50Ms - b.p50Ms);
+  return points.filter((point) => qualifies(point, target)).toSorted((a, b) => a.p50Ms - b.p50Ms);
 }
 
 /**
@@ -27,7 +34,7 @@ export function candidates(points: readonly TunePoint[], target: number): TunePo
  */
 export function between(points: readonly TunePoint[], target: number): SearchSetting | undefined {
   const byEffort = points.toSorted((a, b) => effort(a.setting) - effort(b.setting));
-  const first = byEffort.findIndex((point) => reaches(point, target));
+  const first = byEffort.findIndex((point) => qualifies(point, target));
   if (first < 1) return undefined;
   const [low, high] = [byEffort[first - 1]!, byEffort[first]!];
   const middle = Math.round((effort(low.setting) + effort(high.setting)) / 2);

@@ -12,7 +12,7 @@ import { measureFilter, type FilterReport } from "./filters.js";
 import { measureSearches, type Measured } from "./measure.js";
 import { checkTuneOptions, toVectors, type CheckedTuneOptions, type TuneOptions } from "./options.js";
 import { findPlaces, findTuned, type TunePlace } from "./places.js";
-import { between, candidates, effort, TOLERANCE, type TunePoint } from "./recommend.js";
+import { between, candidates, effort, isHopeless, qualifies, type TunePoint } from "./recommend.js";
 import { measureTenants, type TenantReport } from "./tenants.js";
 
 /** What tuning has found. */
@@ -27,7 +27,7 @@ export interface TuneReport {
   readonly queries: number;
   readonly heldBack: number;
   readonly exact: Measured;
-  /** In the order of effort. */
+  /** In the order of effort; those that are far from the target were asked a part of the questions only. */
   readonly points: readonly TunePoint[];
   /** The fastest setting that reaches the target; without one the setting that comes nearest. */
   readonly recommended: TunePoint & { readonly heldBackRecall: number };
@@ -41,6 +41,8 @@ export interface TuneReport {
 /** Every third question is kept back. */
 const HOLD_BACK = 3;
 const MAX_REFINEMENTS = 3;
+/** Questions that tell a setting that is far from the target. */
+const PILOT = 100;
 /** So many settings beyond the first that reaches the target, to see where the curve goes. */
 const BEYOND = 1;
 
@@ -76,13 +78,16 @@ export async function tune(
   };
   // What is read for the first time is slow whatever the setting.
   await measure(sampled(questions, 60), settingsOf(index).at(-1)!);
-  const points = await measurePoints(settingsOf(index), checked.target, async (setting) => {
-    const point = await measure(questions, setting);
+  const measured = await measurePoints(settingsOf(index), checked.target, async (setting) => {
+    const pilot = await measure(sampled(questions, PILOT), setting);
+    const point = isHopeless(pilot, checked.target) ? pilot : await measure(questions, setting);
     say(`${JSON.stringify(setting)}: recall ${point.recall.toFixed(4)}, p50 ${point.p50Ms.toFixed(2)} ms`);
     return point;
   });
 
-  const { recommended, reached } = await recommend(points, checked.target, (point) => measure(heldBack, point.setting));
+  const { points, recommended, reached } = await recommend(measured, checked.target, (point) =>
+    measure(heldBack, point.setting),
+  );
   const filters: FilterReport[] = [];
   for (const [place, filter] of checked.filters.entries()) {
     say(`measuring the filter ${JSON.stringify(options.filters![place])}`);
@@ -151,13 +156,21 @@ async function recommend(
   points: readonly TunePoint[],
   target: number,
   check: (point: TunePoint) => Promise<Measured>,
-): Promise<{ recommended: TuneReport["recommended"]; reached: boolean }> {
+): Promise<Pick<TuneReport, "points" | "recommended" | "reached">> {
+  const checked = new Map<TunePoint, TuneReport["recommended"]>();
+  const withChecked = (): TunePoint[] => points.map((point) => checked.get(point) ?? point);
+  const ask = async (point: TunePoint): Promise<TuneReport["recommended"]> => {
+    const recommended = { ...point, heldBackRecall: (await check(point)).recall };
+    checked.set(point, recommended);
+    return recommended;
+  };
   for (const point of candidates(points, target)) {
-    const { recall } = await check(point);
-    if (recall >= target - TOLERANCE) return { recommended: { ...point, heldBackRecall: recall }, reached: true };
+    const recommended = await ask(point);
+    if (qualifies(recommended, target)) return { points: withChecked(), recommended, reached: true };
   }
   const best = points.toSorted((a, b) => b.recall - a.recall)[0]!;
-  return { recommended: { ...best, heldBackRecall: (await check(best)).recall }, reached: false };
+  const recommended = checked.get(best) ?? (await ask(best));
+  return { points: withChecked(), recommended, reached: false };
 }
 
 async function ask(
