@@ -42,9 +42,21 @@ export function checkStorage({ storageType, quantization, dimensions }: Storage 
   );
 }
 
-/** What a distance costs, in dimensions of a vector: a sparse one has a place to every value. */
-export function comparedNumbers(vectors: Storage & { readonly dimensions: number }): number {
-  return vectors.storageType === "sparsevec" ? storedBytes(vectors) / 4 : vectors.dimensions;
+/**
+ * So many dimensions of a dense vector are compared in the time of one number of a sparse one, whose places have to be
+ * matched one after the other; measured at 120 values of 30,522 dimensions against 1,536.
+ */
+const DIMENSIONS_PER_NUMBER = 40;
+
+/** What a distance costs in dimensions of a dense vector: of a row, which has to be read, and in the graph of an index. */
+export function distanceCosts(vectors: Storage & { readonly dimensions: number }): {
+  readonly dimensions: number;
+  readonly visitDimensions: number;
+} {
+  const { dimensions, storageType } = vectors;
+  if (storageType !== "sparsevec") return { dimensions, visitDimensions: dimensions };
+  const numbers = storedBytes(vectors) / 4;
+  return { dimensions: numbers, visitDimensions: DIMENSIONS_PER_NUMBER * numbers };
 }
 
 /** Bytes of a vector's numbers as it is stored. */
