@@ -15,6 +15,7 @@ interface Job {
 const { url, args, dimensions, action, options, name } = JSON.parse(process.argv[2]!) as Job;
 const pool = new pg.Pool({ connectionString: url, max: 2 });
 const store = await PostgresVectorStore.initialize(new HashedEmbeddings(dimensions), { ...args, pool });
+process.stdout.write("begins\n");
 if (action === "create") await store.indexes.create(options);
 else if (action === "rebuild") await store.indexes.rebuild(options);
 else await store.indexes.drop(name);

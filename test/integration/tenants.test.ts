@@ -276,6 +276,33 @@ describeServer("tenants of a store", () => {
       expect((await owner.tenants.list()).map(({ tenantId }) => tenantId)).toEqual(["b"]);
     });
 
+    it("removes the index of the tenant's own, what was measured of it, and no other", async () => {
+      const { owner, app, table } = await open();
+      for (const tenantId of ["o'neil", "b"]) {
+        await app.forTenant(tenantId).addDocuments(notes(12));
+        await owner.createHnswIndex({ tenantId, targetRecall: false });
+      }
+      await owner.createHnswIndex({ targetRecall: false });
+      const { schemaName = "public" } = testSchema();
+      const recall = `"${schemaName}".langchain_pgvector_recall`;
+      const names = (await owner.indexes.list()).filter(({ type }) => type === "hnsw").map(({ name }) => name);
+      expect(names).toHaveLength(3);
+      for (const name of names) {
+        await ownerPool.query(
+          `insert into ${recall} (store, index_name, setting, k, queries, recall, milliseconds, entries)
+           values ($1, $2, 'efSearch 40', 10, 20, 1, 1, 12)`,
+          [table, name],
+        );
+      }
+      await owner.tenants.delete("o'neil");
+      const left = names.filter((name) => !name.includes("o'neil"));
+      expect(left).toHaveLength(2);
+      const kept = (await owner.indexes.list()).filter(({ type }) => type === "hnsw").map(({ name }) => name);
+      expect(kept.toSorted()).toEqual(left.toSorted());
+      const { rows } = await ownerPool.query(`select index_name from ${recall} where store = $1 order by 1`, [table]);
+      expect(rows.map(({ index_name: name }) => name)).toEqual(left.toSorted());
+    });
+
     it("is done again without harm, for a tenant that is not there as well", async () => {
       const { owner, app, table } = await open();
       await app.forTenant("a").addDocuments(notes(3));

@@ -9,6 +9,7 @@ import { integer } from "../options.js";
 import { removePartition } from "../partitions/remove.js";
 import { vacuumRelations } from "../vacuum.js";
 import { dropLogin } from "./login.js";
+import { removeOwnIndexes } from "./own-indexes.js";
 import { markDeleting, removeTenant, requireAdministrator } from "./registry.js";
 import { waitForEarlierTransactions } from "./settle.js";
 
@@ -96,6 +97,7 @@ export async function deleteTenant(
   }
 
   await removePartition(store, tenant, signal);
+  await removeOwnIndexes(store, tenant, signal);
   if (vacuum) report("vacuuming", "vacuuming, so that the space can be used again");
   const notVacuumed = vacuum ? await vacuumRelations(store, relations, signal) : relations.map(({ name }) => name);
   const login = await dropLogin(store, tenant, relations);
