@@ -58,11 +58,10 @@ export function decodeSparse(base64: string): SparseVector {
 
 export function readSparse(buffer: Buffer): SparseVector {
   const count = buffer.readInt32BE(4);
-  const at = (first: number, i: number): number => HEADER + 4 * (first + i);
   return {
     dimensions: buffer.readInt32BE(0),
-    indices: Array.from({ length: count }, (_, i) => buffer.readInt32BE(at(0, i))),
-    values: Array.from({ length: count }, (_, i) => buffer.readFloatBE(at(count, i))),
+    indices: Array.from({ length: count }, (_, i) => buffer.readInt32BE(HEADER + 4 * i)),
+    values: Array.from({ length: count }, (_, i) => buffer.readFloatBE(HEADER + 4 * (count + i))),
   };
 }
 

@@ -199,16 +199,16 @@ describe("distances", () => {
 });
 
 describe("an HNSW index", () => {
-  // Beyond some 4,000 rows searches go by the index.
-  const space = { seed: 5, elements: 16 };
-  const vectors = sparseVectors(4_500, space);
+  // So many that searches go by the index, with 200 candidates too.
+  const space = { seed: 5, elements: 50 };
+  const vectors = sparseVectors(7_000, space);
   const questions = sparseVectors(25, space);
   let store: PostgresVectorStore;
 
   beforeAll(async () => {
     store = await open();
     await store.bulkLoad(vectors.map((embedding, i) => ({ document: document(i), embedding })));
-    await store.createHnswIndex({ m: 8, efConstruction: 48 });
+    await store.createHnswIndex({ m: 12, efConstruction: 64 });
   }, 240_000);
 
   it("has the operator class of the metric, serves searches, and reaches its recall", async () => {
@@ -237,7 +237,10 @@ describe("an HNSW index", () => {
   });
 
   it("refuses rows with more than 1,000 values before anything is written, naming the row and the cure", async () => {
-    const error = await errorOf(store.addVectors([vectors[0]!, many(1_001)], [document(0), document(9_999)]));
+    const small = await open();
+    await small.addVectors(vectors.slice(0, 50), documents(50));
+    await small.createHnswIndex();
+    const error = await errorOf(small.addVectors([vectors[0]!, many(1_001)], [document(0), document(9_999)]));
     expect(error).toBeInstanceOf(InvalidVectorError);
     expect(error.message).toBe(
       'Vector 1 (id "id-9999") has 1,001 values that are not zero, the HNSW index on the column takes 1,000. Keep the ' +
@@ -249,11 +252,10 @@ describe("an HNSW index", () => {
       embedding,
     }));
     const load = { indexes: "rebuild", onError: "skip", onReject: (row: RejectedRow) => rejected.push(row) } as const;
-    expect(await store.bulkLoad(items, load)).toMatchObject({ rows: 2, rejected: 1 });
+    expect(await small.bulkLoad(items, load)).toMatchObject({ rows: 2, rejected: 1 });
     expect(rejected).toMatchObject([{ row: 1, id: "new-1", cause: expect.any(InvalidVectorError) }]);
-    expect(await hnswOf(store)).toMatchObject([{ valid: true }]);
-    expect(await errorOf(store.bulkLoad([items[1]!]))).toBeInstanceOf(IngestError);
-    await store.delete({ ids: ["new-0", "new-2"] });
+    expect(await hnswOf(small)).toMatchObject([{ valid: true }]);
+    expect(await errorOf(small.bulkLoad([items[1]!]))).toBeInstanceOf(IngestError);
   });
 
   it("is tuned and compared, and IVFFlat is refused with the cure", async () => {
@@ -261,9 +263,9 @@ describe("an HNSW index", () => {
     expect(report.recommended).toBeDefined();
     const variants = await store.indexes.compare({
       rows: 1_000,
-      variants: (["sparsevec", "vector", "binary"] as const).map((storage) => ({ storage, m: 8, efConstruction: 64 })),
+      variants: (["sparsevec", "vector", "binary"] as const).map((storage) => ({ storage, m: 12, efConstruction: 64 })),
     });
-    expect(variants).toMatchObject([{ storage: "sparsevec", m: 8 }]);
+    expect(variants).toMatchObject([{ storage: "sparsevec", m: 12 }]);
     expect(variants[0]!.recall).toBeGreaterThan(0.9);
     const refused = await errorOf(store.indexes.create({ type: "ivfflat" }));
     expect(refused).toBeInstanceOf(IndexBuildError);
@@ -332,7 +334,7 @@ describe("what cannot be", () => {
     const store = await open({}, 50);
     await expect(
       query(`insert into ${store.computedTableName} (id, text, embedding) values ('x', '', '{1:1}/49')`),
-    ).rejects.toThrow();
+    ).rejects.toThrow("expected 50 dimensions, not 49");
     expect(await errorOf(store.explain({ sql: "select '{51:1}/50'::sparsevec" }))).toBeInstanceOf(DatabaseError);
   });
 });
