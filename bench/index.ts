@@ -18,6 +18,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmar
   "tenant-move": () => import("./tenant-move.js"),
   reembed: () => import("./reembed.js"),
   operations: () => import("./operations.js"),
+  telemetry: () => import("./telemetry.js"),
 };
 
 const USAGE = `npm run bench -- <${Object.keys(BENCHMARKS).join("|")}> [--quick] [--rows n] [--dimensions d]\n`;

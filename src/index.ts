@@ -1,7 +1,7 @@
 export { PostgresVectorStore, PostgresVectorStore as PGVectorStore } from "./store/postgres-vector-store.js";
 export type { SearchHit, SearchOptions } from "./store/search-hit.js";
 export type { SparseVector, VectorInput } from "./db/sparse-vector.js";
-export type { PostgresVectorStoreArgs, SearchType } from "./store/options.js";
+export type { PostgresVectorStoreArgs, SearchType, TelemetryOptions } from "./store/options.js";
 export { PostgresChatMessageHistory, type ChatHistoryOptions } from "./store/chat-history/chat-message-history.js";
 export { PostgresTranslator } from "./store/self-query-translator.js";
 export { adopt, planAdopt, type AdoptArgs, type AdoptReport } from "./store/adopt/adopt.js";
@@ -70,6 +70,10 @@ export { restoreBackup, type RestoreReport } from "./ops/backup/restore-backup.j
 export { estimateSize, type SizeEstimate } from "./ops/size/estimate.js";
 export type { SizeOptions, SizeShape } from "./ops/size/shape.js";
 export type { TableSize } from "./ops/size/table.js";
+export type { ProcessStats } from "./ops/stats/process.js";
+export { toPrometheus } from "./ops/stats/prometheus.js";
+export type { IndexStats, ReplicaStats, StoreStats, TableStats } from "./ops/stats/read.js";
+export type { StatementStats } from "./ops/stats/statements.js";
 export type { LeakFinding } from "./ops/leak-suite/tally.js";
 export type { Fusion, FusionCandidate, FusionFunction, FusionLegs, FusionWeights } from "./store/fusion/fusion.js";
 export type { BuildLexicalOptions } from "./store/lexical/build.js";

@@ -3,10 +3,13 @@ import type { Sql } from "sql-template-tag";
 import { cancelBackend, orAbort } from "./abort.js";
 import { copyIn, type CopySource } from "./copy-in.js";
 import { canRunScoped, CLEAN_SESSION, runScoped } from "./scoped-query.js";
+import { pause } from "./pause.js";
 import { PreparedStatements } from "./prepared.js";
 import { isReplicaFault, isReplicaLate, type Replica } from "./replicas/replica.js";
 import type { Replicas } from "./replicas/replicas.js";
 import { applySettings, type Settings } from "./settings.js";
+import { Activity } from "../telemetry/activity.js";
+import { callNotes } from "../telemetry/call.js";
 import { isEmbedded, type Pool, type PoolClient, type QueryReply, type QueryRequest } from "./pool.js";
 import { isRowsMoving, losesConnection, SQLSTATE, sqlstateOf, toDatabaseError } from "./sqlstate.js";
 
@@ -51,6 +54,8 @@ const OWN_PLAN: Settings = { plan_cache_mode: "force_custom_plan" };
 /** Made while a table was small, it must do when the table has grown. */
 const KEPT_PLAN: Settings = { plan_cache_mode: "force_generic_plan", enable_seqscan: "off" };
 const MAX_ATTEMPTS = 5;
+/** Of a statement that only reads, on connections that are lost. */
+const MAX_READS = 3;
 /** Several times as long as a tenant's writes may be held up while its rows change partitions. */
 const MOVE_PATIENCE_MS = 30_000;
 
@@ -59,16 +64,20 @@ export class Database {
   readonly #prepared = new PreparedStatements();
   #primary: Database | undefined;
 
-  /** @param replicas standbys that take statements which say so. */
+  /**
+   * @param replicas standbys that take statements which say so.
+   * @param activity where is counted what is done.
+   */
   constructor(
     readonly pool: Pool,
     readonly replicas?: Replicas,
+    readonly activity = new Activity(),
   ) {}
 
   /** The same without replicas. */
   get primary(): Database {
     if (this.replicas === undefined) return this;
-    this.#primary ??= new Database(this.pool);
+    this.#primary ??= new Database(this.pool, undefined, this.activity);
     return this.#primary;
   }
 
@@ -92,6 +101,7 @@ export class Database {
     if (options.replica !== undefined && this.replicas !== undefined) {
       return this.#runOnReplica(this.replicas, options, run);
     }
+    if (options.replica !== undefined) return this.#reading(() => run(this.pool), options.signal);
     return this.#writing(() => run(this.pool));
   }
 
@@ -133,7 +143,7 @@ export class Database {
     const failed = new Set<Replica>();
     for (;;) {
       const replica = await replicas.choose(options.replica === "caught-up", failed);
-      if (replica === undefined) return run(this.pool);
+      if (replica === undefined) return this.#reading(() => run(this.pool), options.signal);
       try {
         return await run(replica.pool);
       } catch (error) {
@@ -142,6 +152,20 @@ export class Database {
         if (!late && !isReplicaFault(error)) throw error;
         failed.add(replica);
         if (!late) replicas.failed(replica, error);
+      }
+    }
+  }
+
+  /** Reads again when a connection is lost on the way, which for a write would not be safe: it may have been committed. */
+  async #reading(read: () => Promise<QueryReply>, signal: AbortSignal | undefined): Promise<QueryReply> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await read();
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!losesConnection(error) || attempt === MAX_READS) throw error;
+        this.#noteRetry();
+        await pause(25 * 2 ** attempt * (0.5 + Math.random()), signal);
       }
     }
   }
@@ -173,14 +197,22 @@ export class Database {
         signal?.throwIfAborted();
         const sqlstate = sqlstateOf(error);
         if (isRowsMoving(error) && performance.now() - began < MOVE_PATIENCE_MS) {
+          this.#noteRetry();
           await sleep(25 + Math.random() * 50);
           continue;
         }
         const retry = sqlstate === SQLSTATE.deadlock || sqlstate === SQLSTATE.serializationFailure;
         if (!retry || attempt === MAX_ATTEMPTS) throw error;
+        this.#noteRetry();
         await sleep(10 * 2 ** attempt * (0.5 + Math.random()));
       }
     }
+  }
+
+  #noteRetry(): void {
+    this.activity.retried();
+    const notes = callNotes();
+    if (notes !== undefined) notes.retries += 1;
   }
 
   async #transact<T>(

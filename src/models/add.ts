@@ -1,4 +1,5 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
+import { CountedEmbeddings } from "../embeddings/counted.js";
 import { identityOf } from "../embeddings/identity.js";
 import { quoteIdentifier, quoteLiteral, quoteQualified, shortenName } from "../db/identifiers.js";
 import { ConfigurationError } from "../errors.js";
@@ -68,11 +69,15 @@ export async function planAdd(store: OpenStore, options: AddModelOptions): Promi
   const scopes = await tenantScopes(store);
   const sizing = await sizeVersion(store, scopes, {
     ...version,
-    embedder: options.embeddings && new VersionEmbedder(options.embeddings, false, version),
+    embedder: options.embeddings && embedderOf(store, options.embeddings, version),
     pricePerMillionTokens: options.pricePerMillionTokens,
     concurrency: 4,
   });
   return { version, sizing, steps: [addStep(store, version)] };
+}
+
+function embedderOf(store: OpenStore, embeddings: EmbeddingsInterface, version: RegisteredModel): VersionEmbedder {
+  return new VersionEmbedder(new CountedEmbeddings(embeddings, store.database.activity), false, version);
 }
 
 /** Adds a version: its column is there, and written to, from the end of one short transaction. */

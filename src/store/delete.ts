@@ -56,5 +56,6 @@ async function deleteWhere(store: ScopedStore, condition: Sql): Promise<number> 
   });
   store.memory.noteRows(store.tenant, deleted);
   store.keeper.noteRows(store, deleted);
+  store.database.activity.countChunks("deleted", deleted);
   return deleted;
 }

@@ -105,6 +105,7 @@ export async function* expireChunks(
         throw regexFilterError(error, filter) ?? error;
       });
     const row = rows[0] as { found: number; deleted: number; last: string | null };
+    store.database.activity.countChunks("deleted", row.deleted);
     if (row.deleted > 0) yield row.deleted;
     if (row.found < expiry.batchRows || row.last === null) return;
     last = row.last;

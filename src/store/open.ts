@@ -95,7 +95,8 @@ export async function openStore(
   if (options.dimensions !== undefined && !state.models.some((known) => isLength(known, options.dimensions!))) {
     checkDimensions(model, options.dimensions, options);
   }
-  const embedders = new EmbedderSet(embeddings, options.embeddingModel, options.embedders, options.logger);
+  const { embeddingModel, embedders: further, logger } = options;
+  const embedders = new EmbedderSet(embeddings, embeddingModel, further, logger, database.activity);
   const models = await viewModels(state, embedders, layout.table);
   const store = {
     database,

@@ -30,6 +30,12 @@ const MAX_COLLECTION_BYTES = 500;
 /** What text-in methods search with; the same words in config, retriever and CLI. */
 export type SearchType = "similarity" | "lexical" | "hybrid";
 
+/** What OpenTelemetry is told of the calls of a store, where an SDK is registered. Never texts, vectors or metadata. */
+export interface TelemetryOptions {
+  /** Whether spans carry the id of the call's tenant. Metrics never do. @defaultValue false */
+  tenant?: boolean;
+}
+
 /** Options of {@link PostgresVectorStore}: those of the base class, with the same meaning, and ours. */
 export interface PostgresVectorStoreArgs extends ReplicaArgs, Omit<PGVectorStoreArgs, "filter" | "tableName" | "pool"> {
   /** Connection string of a pool that the store makes and ends. */
@@ -118,6 +124,8 @@ export interface PostgresVectorStoreArgs extends ReplicaArgs, Omit<PGVectorStore
   probes?: number;
   /** Upper bound on the server's time for one search, in milliseconds. */
   timeoutMs?: number;
+  /** What spans say beside the operation, the table, numbers and settings. @defaultValue nothing */
+  telemetry?: TelemetryOptions;
   /** @defaultValue silent */
   logger?: Logger;
 }
@@ -151,6 +159,7 @@ export interface ResolvedOptions {
   readonly searchType: SearchType;
   readonly fusion: Fusion;
   readonly weights: FusionWeights;
+  readonly telemetry: Required<TelemetryOptions>;
   readonly logger: Logger;
 }
 
@@ -209,6 +218,7 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
     searchType: checkSearchType(args.searchType) ?? "similarity",
     fusion: checkFusion(args.fusion) ?? "relativeScore",
     weights: checkWeights(args.weights) ?? DEFAULT_WEIGHTS,
+    telemetry: checkTelemetry(args.telemetry, tenancy),
     logger: args.logger ?? SILENT,
   });
 }
@@ -272,6 +282,17 @@ function storageOptions(
   const dimensions = integer("dimensions", args.dimensions, 1, maxStoredDimensions("sparsevec"));
   checkStorage({ storageType: storageType ?? "vector", quantization, ...(dimensions !== undefined && { dimensions }) });
   return { storageType, quantization, dimensions };
+}
+
+function checkTelemetry(telemetry: TelemetryOptions = {}, tenancy: "off" | "rls"): Required<TelemetryOptions> {
+  const { tenant = false } = telemetry;
+  if (typeof tenant !== "boolean") {
+    throw new ConfigurationError(`telemetry.tenant must be true or false, got ${JSON.stringify(tenant)}.`);
+  }
+  if (tenant && tenancy === "off") {
+    throw new ConfigurationError('telemetry.tenant needs tenancy: "rls"; without it, there are no tenants to name.');
+  }
+  return { tenant };
 }
 
 function lexicalSettings(args: PostgresVectorStoreArgs): LexicalSettings | undefined {

@@ -7,7 +7,7 @@ import type {
   VectorStoreRetrieverInput,
 } from "@langchain/core/vectorstores";
 import { orAbort } from "../db/abort.js";
-import { Database } from "../db/database.js";
+import type { Database } from "../db/database.js";
 import { quoteQualified } from "../db/identifiers.js";
 import type { SparseVector, VectorInput } from "../db/sparse-vector.js";
 import { ConfigurationError, IngestError } from "../errors.js";
@@ -55,6 +55,11 @@ import { maxStoredDimensions } from "./storage.js";
 import { StoreHandle, type CallScope } from "./store-handle.js";
 import { StorePool } from "./store-pool.js";
 import { toTenantId } from "./tenant.js";
+import { observeCall, observed, observeMethods, setCaller } from "../telemetry/observe.js";
+import { callerFor, databaseFor } from "./caller.js";
+import { OBSERVED_CALLS } from "./observed-calls.js";
+import { readProcess, type ProcessStats } from "../ops/stats/process.js";
+import { readStats, type StoreStats } from "../ops/stats/read.js";
 import { TenantAdmin } from "./tenants/admin.js";
 import { embedOnce } from "./versions/reader.js";
 import { checkVectorCount } from "./versions/vectors-for.js";
@@ -84,12 +89,13 @@ export class PostgresVectorStore extends BasePGVectorStore {
   #mustExist = false;
   /** Whether it is a view of another store, made by {@link forTenant}. */
   #isView = false;
+  #ending: Promise<void> | undefined;
 
   /** Checks the options; the first call that needs the database opens it and ensures the schema. */
   constructor(embeddings: EmbeddingsInterface, args: PostgresVectorStoreArgs) {
     const options = resolveOptions(args);
     const { pool, owned } = resolvePool(args);
-    const database = new Database(pool, resolveReplicas(args, pool, options.logger));
+    const database = databaseFor(pool, resolveReplicas(args, pool, options.logger), options);
     const storePool = new StorePool(database, async () => (await this.#scoped()).settings);
     super(embeddings, baseArgs(args, options, storePool));
     this.filter = args.filter as typeof this.filter;
@@ -99,6 +105,8 @@ export class PostgresVectorStore extends BasePGVectorStore {
     this.#options = options;
     this.#database = database;
     this.#ownsPool = owned;
+    setCaller(this, () => callerFor(this.#database.activity, this.#options));
+    this.pool = observed(this, "pool", storePool) as unknown as typeof this.pool;
   }
 
   /** Opens a store and ensures its schema. @throws as {@link openStore}. */
@@ -177,38 +185,40 @@ export class PostgresVectorStore extends BasePGVectorStore {
     if (this.#options.layout.tenancy === "off") {
       throw new ConfigurationError('Tenancy is off, so there are no tenants; set tenancy: "rls".');
     }
-    return new TenantAdmin(() => this.#handle.refresh());
+    return observed(this, "tenants", new TenantAdmin(() => this.#handle.refresh()), ["export"]);
   }
 
   /** The embedding models of this store, for the role that owns the tables. */
   get models(): ModelAdmin {
-    return new ModelAdmin(this.#handle);
+    return observed(this, "models", new ModelAdmin(this.#handle));
   }
 
   /** The indexes of this store's table: listing, building, rebuilding, dropping, measuring. */
   get indexes(): StoreIndexes {
-    return new StoreIndexes(
+    const indexes = new StoreIndexes(
       () => this.#handle.refresh(),
       async (text) => embedOnce(text)(await this.#open()),
     );
+    return observed(this, "indexes", indexes);
   }
 
   /** The lexical index of this store: its state, its compaction, and its building for rows that were there before. */
   get lexical(): LexicalIndex {
-    return new LexicalIndex(
+    const lexical = new LexicalIndex(
       () => this.#open(),
       () => this.#scoped(),
     );
+    return observed(this, "lexical", lexical);
   }
 
   /** What was ingested from where. */
   get sources(): Sources {
-    return new Sources((work) => this.#run(work));
+    return observed(this, "sources", new Sources((work) => this.#run(work)), ["list"]);
   }
 
   /** The messages of one conversation, kept under the same tenancy as the chunks. */
   chatHistory(sessionId: string, options?: ChatHistoryOptions): PostgresChatMessageHistory {
-    return new PostgresChatMessageHistory(() => this.#scoped(), sessionId, options);
+    return observed(this, "chatHistory", new PostgresChatMessageHistory(() => this.#scoped(), sessionId, options));
   }
 
   /**
@@ -456,8 +466,33 @@ export class PostgresVectorStore extends BasePGVectorStore {
     return operatorText(checkMetric(this.distanceStrategy), this.extensionSchemaName ?? undefined);
   }
 
-  /** Ends the pool if the store made it. A pool that was passed in belongs to whoever made it. */
+  /** What the server knows of the store, and what {@link processStats} says. Reads catalogs and statistics, no rows. */
+  async stats(): Promise<StoreStats> {
+    const { database, options } = await this.#open();
+    const server = await database.connection((session) => readStats(session, options.layout));
+    return { ...server, process: this.processStats() };
+  }
+
+  /** What this process has done with the store and its views of tenants, and how its pools and replicas are. No I/O. */
+  processStats(): ProcessStats {
+    return readProcess(this.#database);
+  }
+
+  /**
+   * Waits for the calls that are under way, and ends the pools that the store made; one that was passed in belongs to whoever
+   * made it. Once is enough, and more often does nothing.
+   */
   override async end(): Promise<void> {
+    this.#ending ??= this.#end();
+    await this.#ending;
+  }
+
+  /** {@link end}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.end();
+  }
+
+  async #end(): Promise<void> {
     if (!this.#isView) {
       await this.#handle.end();
       await this.#database.replicas?.end();
@@ -472,7 +507,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   async #ready(): Promise<this> {
     try {
-      await this.#open();
+      await observeCall(this, "initialize", () => this.#open());
       return this;
     } catch (error) {
       await this.end();
@@ -525,3 +560,5 @@ export class PostgresVectorStore extends BasePGVectorStore {
 function asAdded(ids: string[]): void & string[] {
   return ids as void & string[];
 }
+
+observeMethods(PostgresVectorStore.prototype, OBSERVED_CALLS);

@@ -11,6 +11,7 @@ import { scope, type ScopedStore } from "./open.js";
 import { findIndexOf, planSearch } from "./plan-search.js";
 import { strategySettings, type SearchStrategy } from "./search-strategy.js";
 import { checkVector } from "./vectors.js";
+import { callNotes } from "../telemetry/call.js";
 
 export interface DenseSearch {
   /** The query vector; of the `dimensions` of the store. */
@@ -68,12 +69,15 @@ export async function searchByVector<T>(
   checkVector(search.vector, store.model, store.options.metric, () => "The query vector");
   const started = performance.now();
   const strategy = await orAbort(planSearch(store, search), search.signal);
+  const notes = callNotes();
+  if (notes !== undefined) notes.strategy = strategy.kind;
   const begun = performance.now();
   const found = await runVectorStatement(store, search, strategy, around, started);
   if (strategy.kind === "exact") store.memory.noteTime(store.tenant, performance.now() - begun);
   // Advice must not cost the caller the rows that are already here.
   await adviseIndex(store).catch(() => undefined);
   if (strategy.kind === "exact" || found.met >= strategy.enough) return found.result;
+  if (notes !== undefined) notes.strategy = "both";
   return (await runVectorStatement(store, search, { kind: "exact" }, around, started)).result;
 }
 

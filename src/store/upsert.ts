@@ -39,6 +39,7 @@ export async function upsertChunks(
     });
   store.memory.noteRows(store.tenant, rows.length);
   store.keeper.noteRows(store, rows.length);
+  store.database.activity.countChunks("written", rows.length);
 }
 
 /** Writes rows, sorted by id, in statements of at most `chunkSize`. */

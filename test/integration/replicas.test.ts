@@ -89,6 +89,7 @@ describe.skipIf(findNativeBinaries(unprivilegedUser()) === undefined)("replicas 
       }),
     );
     await standby.kill();
+    await until(() => store.processStats().replicas[0]?.healthy === false);
     await until(() => warnings.some((text) => text.includes("takes no searches")));
     await standby.start();
     await until(() => warnings.some((text) => text.endsWith("replica 1 takes searches")));

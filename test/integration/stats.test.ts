@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import parsePrometheus from "parse-prometheus-text-format";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { PostgresVectorStore } from "../../src/index.js";
+import { PostgresVectorStore, toPrometheus } from "../../src/index.js";
 import type { StoreStats } from "../../src/ops/stats/read.js";
 import { CliFolder, type CliRun } from "../helpers/cli.js";
 import { describeServer, openServerDatabase, type ServerTestDatabase } from "../helpers/database.js";
@@ -10,13 +10,14 @@ import { HashedEmbeddings } from "../helpers/vectors.js";
 describeServer("the verb stats", () => {
   let database: ServerTestDatabase;
   let folder: CliFolder;
+  let store: PostgresVectorStore;
 
   beforeAll(async () => {
     database = await openServerDatabase();
     folder = new CliFolder();
     const pool = database.newPool();
     await pool.query("create extension if not exists pg_stat_statements");
-    const store = await PostgresVectorStore.initialize(new HashedEmbeddings(), {
+    store = await PostgresVectorStore.initialize(new HashedEmbeddings(), {
       pool,
       tableName: "watched",
       lexical: true,
@@ -73,7 +74,8 @@ describeServer("the verb stats", () => {
 
   test("speaks the format of Prometheus, and every metric of the dashboard is there", async () => {
     const { out } = await run("--prometheus");
-    const metrics = parsePrometheus(out);
+    // Both of one store, as Prometheus sees them that scrapes the verb and the application.
+    const metrics = [...parsePrometheus(out), ...parsePrometheus(await toPrometheus(store.processStats()))];
     const names = new Set(metrics.map(({ name }) => name));
     for (const { metrics: samples } of metrics) {
       for (const { value, labels } of samples) {
@@ -85,6 +87,28 @@ describeServer("the verb stats", () => {
     const asked = new Set(dashboard.match(/langchain_pgvector_[a-z_]+/g));
     expect(asked.size).toBeGreaterThan(10);
     expect([...asked].filter((name) => !names.has(name))).toEqual([]);
+  });
+
+  test("tells in the library what the server and the process know", async () => {
+    const stats = await store.stats();
+    expect(stats.tables[0]).toMatchObject({ name: "watched", rows: 200 });
+    const { process } = stats;
+    expect(process).toMatchObject({
+      store: "watched",
+      chunks: { written: 200, skipped: 0, deleted: 0 },
+      embedding: { document: { requests: 1, texts: 200, failures: 0 }, query: { requests: 5, texts: 5 }, waiting: 0 },
+      replicas: [],
+    });
+    expect(process!.embedding.document.characters).toBeGreaterThan(200 * "Text 1 of many".length);
+    expect(process!.calls.find(({ operation }) => operation === "search")).toMatchObject({ calls: 5, failures: 0 });
+    expect(process!.pools).toMatchObject([{ name: "primary", used: 0, max: 10, waiting: 0 }]);
+    const all = new Set(parsePrometheus(await toPrometheus(stats)).map(({ name }) => name));
+    const own = parsePrometheus(await toPrometheus(store.processStats()));
+    expect(own.every(({ name }) => all.has(name))).toBe(true);
+    expect(all).toContain("langchain_pgvector_index_scans_total");
+    const calls = own.find(({ name }) => name === "langchain_pgvector_calls_total")!;
+    expect(calls.type).toBe("COUNTER");
+    expect(calls.metrics.find(({ labels }) => labels?.["operation"] === "search")?.value).toBe("5");
   });
 
   test("serves them over HTTP until it is interrupted", async () => {

@@ -547,6 +547,15 @@ describeServer("PostgresVectorStore", () => {
         expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
       },
 
+      async telemetry() {
+        for (const tenant of [true, false]) {
+          const store = await filled({ tenancy: "rls", tenantId: "a", telemetry: { tenant } });
+          expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
+        }
+        await expect(open({ telemetry: { tenant: true } })).rejects.toThrow(/tenancy: "rls"/);
+        await expect(open({ telemetry: { tenant: "a" as never } })).rejects.toThrow(/true or false, got "a"/);
+      },
+
       async logger() {
         const logger = { debug: vi.fn(), info: vi.fn(), warn: vi.fn() };
         const spy = vi.spyOn(console, "warn");

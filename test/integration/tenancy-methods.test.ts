@@ -205,6 +205,9 @@ const CASES: Record<string, Case> = {
   ensureTableInDatabase: { tenantless: true, attack: (store) => store.ensureTableInDatabase() },
   ensureCollectionTableInDatabase: { tenantless: true, attack: (store) => store.ensureCollectionTableInDatabase() },
   _initializeClient: { tenantless: true, attack: (store) => hidden(store, "_initializeClient") },
+  // Counts of the whole store, and no rows.
+  stats: { tenantless: true, attack: (store) => store.stats() },
+  processStats: { tenantless: true, attack: async (store) => store.processStats() },
   end: { tenantless: true, attack: (store) => store.end() },
 };
 

@@ -62,6 +62,7 @@ expectTypeOf<keyof typeof index>().toEqualTypeOf<
   | "readLabelledSet"
   | "runLeakSuite"
   | "toJsonLine"
+  | "toPrometheus"
   | "BudgetExceededError"
   | "CachedQueryEmbeddings"
   | "ChromaServerError"

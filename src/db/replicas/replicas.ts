@@ -50,6 +50,10 @@ export class Replicas {
     this.#replicas = pools.map((pool, index) => new Replica(`replica ${index + 1}`, pool));
   }
 
+  get pools(): readonly { readonly name: string; readonly pool: Pool }[] {
+    return this.#replicas;
+  }
+
   /** To be called before and after whatever may write. */
   wrote(): void {
     this.#dirty = true;

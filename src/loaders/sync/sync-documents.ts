@@ -2,6 +2,7 @@ import { LoadError } from "../../errors.js";
 import type { PostgresVectorStore } from "../../store/postgres-vector-store.js";
 import { integer } from "../../store/options.js";
 import type { SourceState } from "../../store/sources/records.js";
+import { callerOf, observeCall } from "../../telemetry/observe.js";
 import { findSources, type FoundSource } from "../find-sources.js";
 import { resolveLoading } from "../load-documents.js";
 import { hashBytes, readSource } from "../read-source.js";
@@ -39,7 +40,7 @@ export async function syncDocuments(
   options: SyncOptions = {},
 ): Promise<SyncResult> {
   const run = new Run(store, typeof source === "string" ? [source] : [...source], options);
-  return run.go();
+  return observeCall(store, "syncDocuments", () => run.go());
 }
 
 class Run {
@@ -112,6 +113,7 @@ class Run {
       if (changed === undefined) {
         this.#total.unchanged += 1;
         this.#total.chunks += stored?.chunks ?? 0;
+        callerOf(this.store)?.activity.countChunks("skipped", stored?.chunks ?? 0);
       }
       for (const message of changed?.notes ?? []) options.onNote?.({ source: found.name, message });
       return changed;

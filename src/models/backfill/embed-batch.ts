@@ -100,7 +100,8 @@ export class BatchEmbedder {
 
   #backOff(attempt: number, error: unknown): Promise<void> {
     const backoff = 125 * 2 ** attempt * (0.5 + Math.random());
-    return pause(Math.min(LONGEST_BACKOFF_MS, failureOf(error).retryAfterMs ?? backoff), this.signal);
+    const wait = Math.min(LONGEST_BACKOFF_MS, failureOf(error).retryAfterMs ?? backoff);
+    return this.version.embedder!.source.retry(pause(wait, this.signal));
   }
 
   #checked(raw: ArrayLike<number>): Embedded {
@@ -117,11 +118,14 @@ export class BatchEmbedder {
     const embedder = this.version.embedder!;
     const asked = texts.map((text) => embedder.textOf(text));
     const tokens = Math.ceil(asked.reduce((sum, text) => sum + text.length, 0) / CHARACTERS_PER_TOKEN);
-    await this.#requests?.take(this.signal);
-    for (let ticket = 0; ticket < tokens; ticket += TOKENS_PER_TICKET) await this.#tokens?.take(this.signal);
+    const { source } = embedder;
+    await source.hold(this.#requests?.take(this.signal));
+    for (let ticket = 0; ticket < tokens; ticket += TOKENS_PER_TICKET) {
+      await source.hold(this.#tokens?.take(this.signal));
+    }
     this.signal?.throwIfAborted();
     this.tokens += tokens;
-    const vectors = await this.#timed(embedder.source.embedDocuments(asked));
+    const vectors = await this.#timed(source.embedDocuments(asked));
     checkVectorCount(vectors.length, texts.length);
     return vectors;
   }

@@ -1,21 +1,28 @@
 import { Gauge, Registry } from "prom-client";
+import type { ProcessStats } from "./process.js";
+import { exposeProcess } from "./prometheus-process.js";
 import type { StoreStats } from "./read.js";
 
 const PREFIX = "langchain_pgvector_";
 
 /**
- * Statistics in the text format that Prometheus scrapes. Counts that the server keeps are exposed as they are; they fall
- * back to zero when its statistics are reset, which `rate()` allows for.
+ * Statistics in the text format that Prometheus scrapes: what the server knows, what a process knows (`processStats`), or
+ * both. Counts that the server keeps are exposed as they are; they fall back to zero when its statistics are reset, which
+ * `rate()` allows for.
  */
-export async function toPrometheus(stats: StoreStats): Promise<string> {
+export async function toPrometheus(stats: StoreStats | ProcessStats): Promise<string> {
   const registry = new Registry();
   registry.setDefaultLabels({ store: stats.store });
   const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]): Gauge<L> =>
     new Gauge({ name: PREFIX + name, help, labelNames, registers: [registry] });
-  exposeTables(stats, gauge);
-  exposeIndexes(stats, gauge);
-  exposeStatements(stats, gauge);
-  exposeServer(stats, gauge);
+  if ("tables" in stats) {
+    exposeTables(stats, gauge);
+    exposeIndexes(stats, gauge);
+    exposeStatements(stats, gauge);
+    exposeServer(stats, gauge);
+  }
+  const own = "tables" in stats ? stats.process : stats;
+  if (own !== undefined) exposeProcess(own, registry, PREFIX);
   return registry.metrics();
 }
 

@@ -6,6 +6,7 @@ import { SchemaVersionError } from "../../errors.js";
 import { inspectSchema } from "../../schema/inspect.js";
 import type { Layout } from "../../schema/layout.js";
 import { lexicalTables } from "../../schema/lexical.js";
+import type { ProcessStats } from "./process.js";
 import { readStatements, type StatementStats } from "./statements.js";
 
 /** An index of the store and how it is used. Counts since the server's statistics were reset. */
@@ -60,6 +61,8 @@ export interface StoreStats {
   readonly replicas: readonly ReplicaStats[];
   /** Seconds that this server, being a standby, is behind its primary; `undefined` on a primary. */
   readonly behindSeconds: number | undefined;
+  /** Of the process that asks, where it has the store open. */
+  readonly process?: ProcessStats;
 }
 
 /**
@@ -128,7 +131,7 @@ export async function readStats(session: Session, layout: Layout): Promise<Store
         case when pg_is_in_recovery() then case when pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() then 0
           else extract(epoch from now() - pg_last_xact_replay_timestamp()) end end::float8 as behind`,
   });
-  const row = rows[0] as unknown as Omit<StoreStats, "at" | "store" | "statements" | "behindSeconds"> & {
+  const row = rows[0] as unknown as Omit<StoreStats, "at" | "store" | "statements" | "behindSeconds" | "process"> & {
     behind: number | null;
   };
   return {

@@ -89,6 +89,7 @@ export class BatchWriter {
         await this.#transact(writer, task, rows, whole);
         this.store.memory.noteRows(this.store.tenant, rows.length);
         this.store.keeper.noteRows(this.store, rows.length);
+        this.store.database.activity.countChunks("written", rows.length);
         return rows.length;
       } catch (error) {
         task.stumble();

@@ -35,7 +35,10 @@ export async function bulkLoad(
   options: BulkLoadOptions,
 ): Promise<BulkLoadResult> {
   const { signal } = options;
-  const rejects = new Rejects(plan.onError, options.onReject);
+  const rejects = new Rejects(plan.onError, (rejected) => {
+    store.database.activity.countChunks("skipped", 1);
+    options.onReject?.(rejected);
+  });
   const checkpoint = new Checkpoint(store, plan.checkpoint);
   await checkpoint.open();
   const progress = new ProgressReport(plan.total, checkpoint.rowsDone, rejects, options.onProgress);

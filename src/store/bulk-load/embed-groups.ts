@@ -137,7 +137,7 @@ export class GroupEmbedder {
 
   async #request(embedder: VersionEmbedder, texts: string[]): Promise<number[][]> {
     for (let attempt = 0; ; attempt += 1) {
-      await this.#limit?.take(this.signal);
+      await embedder.source.hold(this.#limit?.take(this.signal));
       this.signal?.throwIfAborted();
       try {
         const vectors = await orAbort(embedder.source.embedDocuments(texts), this.signal);
@@ -147,7 +147,8 @@ export class GroupEmbedder {
         this.signal?.throwIfAborted();
         if (attempt >= this.plan.retries || !mayPass(error)) throw error;
         const backoff = 500 * 2 ** attempt * (0.5 + Math.random());
-        await pause(Math.min(60_000, failureOf(error).retryAfterMs ?? backoff), this.signal);
+        const wait = Math.min(60_000, failureOf(error).retryAfterMs ?? backoff);
+        await embedder.source.retry(pause(wait, this.signal));
       }
     }
   }

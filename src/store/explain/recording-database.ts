@@ -16,7 +16,7 @@ export class RecordingDatabase extends Database {
   readonly #inner: Database;
 
   constructor(inner: Database) {
-    super(inner.pool, inner.replicas);
+    super(inner.pool, inner.replicas, inner.activity);
     this.#inner = inner;
   }
 

@@ -60,13 +60,17 @@ export async function commitSources(
 ): Promise<ReadonlyMap<string, string> | undefined> {
   const written = await toRows(store, commit.added);
   const versions = new Map(commit.sources.map(({ source, expected }) => [source, nextVersion(expected)]));
+  let deleted = 0;
   const done = await attempt(store, written, commit.gone.length, async (session) => {
     await writeSources(store, session, commit.sources, versions);
     if (written.rows.length > 0) await writeChunks(store, session, written.rows, written.versions);
     await updateMetadata(store, session, commit.kept);
-    await deleteChunks(store, session, commit.gone);
+    deleted = await deleteChunks(store, session, commit.gone);
   });
-  return done ? versions : undefined;
+  if (!done) return undefined;
+  store.database.activity.countChunks("deleted", deleted);
+  store.database.activity.countChunks("skipped", commit.kept.length);
+  return versions;
 }
 
 /**
@@ -113,7 +117,9 @@ export async function removeSource(
     if (rows.length === 0) throw new Outrun();
     removed = await deleteChunks(store, session, (rows[0] as { ids: string[] }).ids);
   });
-  return done ? removed : undefined;
+  if (!done) return undefined;
+  store.database.activity.countChunks("deleted", removed);
+  return removed;
 }
 
 /** The version that a change gives to its source. A new source begins at a number of its own. */
@@ -145,6 +151,7 @@ async function attempt(
   }
   store.memory.noteRows(store.tenant, rows.length + gone);
   store.keeper.noteRows(store, rows.length + gone);
+  store.database.activity.countChunks("written", rows.length);
   return true;
 }
 

@@ -78,6 +78,7 @@ export async function importTenant(
     });
     store.memory.noteRows(store.tenant, chunks.length);
     store.keeper.noteRows(store, chunks.length);
+    store.database.activity.countChunks("written", chunks.length);
     stored += chunks.length;
     options.onProgress?.(stored);
   };

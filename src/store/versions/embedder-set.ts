@@ -1,13 +1,16 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
+import { CountedEmbeddings } from "../../embeddings/counted.js";
 import { identityOf, type EmbedderIdentity } from "../../embeddings/identity.js";
 import { ConfigurationError } from "../../errors.js";
 import type { RegisteredModel } from "../../schema/layout.js";
+import type { Activity } from "../../telemetry/activity.js";
 import type { Logger } from "../logger.js";
 import { isSameModel, probeLength, probeModel } from "./probe.js";
 import { VersionEmbedder } from "./version-embedder.js";
 
 interface Candidate {
   readonly embeddings: EmbeddingsInterface;
+  readonly counted: CountedEmbeddings;
   /** Under which `embedders` has it; `undefined` for the store's own. */
   readonly key: string | undefined;
   readonly identity: EmbedderIdentity;
@@ -23,14 +26,16 @@ export class EmbedderSet {
     name: string | undefined,
     further: Readonly<Record<string, EmbeddingsInterface>>,
     private readonly logger: Logger,
+    activity: Activity,
   ) {
-    const own =
-      main === undefined ? [] : [{ embeddings: main, key: undefined, identity: named(identityOf(main), name) }];
-    const others = Object.entries(further).map(([key, embeddings]) => ({
+    const candidate = (embeddings: EmbeddingsInterface, key: string | undefined): Candidate => ({
       embeddings,
+      counted: new CountedEmbeddings(embeddings, activity),
       key,
-      identity: identityOf(embeddings),
-    }));
+      identity: key === undefined ? named(identityOf(embeddings), name) : identityOf(embeddings),
+    });
+    const own = main === undefined ? [] : [candidate(main, undefined)];
+    const others = Object.entries(further).map(([key, embeddings]) => candidate(embeddings, key));
     this.#candidates = [...own, ...others];
   }
 
@@ -56,7 +61,7 @@ export class EmbedderSet {
       versions.map(async (version) => {
         for (const candidate of this.#candidates) {
           if (!(await this.#isOf(candidate, version, versions))) continue;
-          return new VersionEmbedder(candidate.embeddings, candidate.key === undefined, version);
+          return new VersionEmbedder(candidate.counted, candidate.key === undefined, version);
         }
         return undefined;
       }),

@@ -1,12 +1,12 @@
-import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { isSparse, type VectorInput } from "../../db/sparse-vector.js";
+import type { CountedEmbeddings } from "../../embeddings/counted.js";
 import type { RegisteredModel } from "../../schema/layout.js";
 
 /** The embedder of one model version: its prefixes put in front, its vectors shortened where the version is. */
 export class VersionEmbedder {
   constructor(
-    /** As it was given; versions of one model share it. */
-    readonly source: EmbeddingsInterface,
+    /** Versions of one model share it. */
+    readonly source: CountedEmbeddings,
     /** Whether it is the store's own, whose vectors callers hand in. */
     readonly main: boolean,
     private readonly version: Pick<
