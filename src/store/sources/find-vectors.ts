@@ -37,9 +37,7 @@ export async function findVectors(store: ScopedStore, { chunks, cache, signal }:
   const vectors = await vectorsOfTwins(store, chunks);
   const missing = chunks.filter(({ id }) => !vectors.has(id));
   const texts = [...new Set(missing.map(({ text }) => text))];
-  const byText = new Map<string, VectorInput>(
-    cache && texts.length > 0 ? await readVectorCache(store, texts) : [],
-  );
+  const byText = new Map<string, VectorInput>(cache && texts.length > 0 ? await readVectorCache(store, texts) : []);
   const unknown = texts.filter((text) => !byText.has(text));
   if (unknown.length > 0) {
     const made = await orAbort(embed(store, unknown), signal);
@@ -59,10 +57,7 @@ async function embed(store: ScopedStore, texts: readonly string[]): Promise<Arra
   return made.map((vector) => embedder.fit(vector));
 }
 
-async function vectorsOfTwins(
-  store: ScopedStore,
-  chunks: readonly WantedVector[],
-): Promise<Map<string, VectorInput>> {
+async function vectorsOfTwins(store: ScopedStore, chunks: readonly WantedVector[]): Promise<Map<string, VectorInput>> {
   const twins = [...new Set(chunks.flatMap(({ twin }) => twin ?? []))];
   if (twins.length === 0) return new Map();
   const stored = await planGet({ ids: twins, include: ["embeddings"] }, store.options.contentCipher)(store);
