@@ -16,7 +16,7 @@ create table if not exists {{models}} (
   dimensions integer not null check (dimensions > 0),
   full_dimensions integer not null check (full_dimensions >= dimensions),
   metric text not null check (metric in ('cosine', 'euclidean', 'innerProduct')),
-  storage_type text not null check (storage_type in ('vector', 'halfvec')),
+  storage_type text not null check (storage_type in ('vector', 'halfvec', 'sparsevec')),
   quantization text not null default 'none' check (quantization in ('none', 'binary')),
   document_prefix text not null default '',
   query_prefix text not null default '',

@@ -1,5 +1,6 @@
 export { PostgresVectorStore, PostgresVectorStore as PGVectorStore } from "./store/postgres-vector-store.js";
 export type { SearchHit, SearchOptions } from "./store/search-hit.js";
+export type { SparseVector, VectorInput } from "./db/sparse-vector.js";
 export type { PostgresVectorStoreArgs, SearchType, TelemetryOptions } from "./store/options.js";
 export { PostgresChatMessageHistory, type ChatHistoryOptions } from "./store/chat-history/chat-message-history.js";
 export { PostgresTranslator } from "./store/self-query-translator.js";

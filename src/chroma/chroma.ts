@@ -2,6 +2,7 @@ import type { Callbacks } from "@langchain/core/callbacks/manager";
 import { Document, type DocumentInterface } from "@langchain/core/documents";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import type { MaxMarginalRelevanceSearchOptions } from "@langchain/core/vectorstores";
+import { dimensionsOf, type VectorInput } from "../db/sparse-vector.js";
 import { ConfigurationError } from "../errors.js";
 import type { DeleteParams } from "../store/delete.js";
 import type { GetParams, StoredChunk } from "../store/get.js";
@@ -88,13 +89,14 @@ export class Chroma extends PostgresVectorStore {
   }
 
   override async addVectors(
-    vectors: ArrayLike<number>[],
+    vectors: VectorInput[],
     documents: DocumentInterface[],
     options?: { ids?: string[] },
   ): Promise<void & string[]> {
     if (this.#numDimensions === undefined && vectors[0] !== undefined) {
-      await this.ensureTableInDatabase(vectors[0].length);
-      this.#numDimensions = vectors[0].length;
+      const dimensions = dimensionsOf(vectors[0]);
+      await this.ensureTableInDatabase(dimensions);
+      this.#numDimensions = dimensions;
     }
     return super.addVectors(vectors, flattened(documents), options);
   }
@@ -111,7 +113,7 @@ export class Chroma extends PostgresVectorStore {
   }
 
   /** As that of the base class, with Chroma's `where` and `whereDocument`; `distance` is pgvector's. */
-  override async search(query: string | readonly number[], options: SearchOptions = {}): Promise<SearchHit[]> {
+  override async search(query: string | VectorInput, options: SearchOptions = {}): Promise<SearchHit[]> {
     const { filter, whereDocument } = options;
     const hits = await super.search(query, {
       ...options,

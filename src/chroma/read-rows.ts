@@ -1,8 +1,9 @@
 import sql, { empty } from "sql-template-tag";
-import { decodeVector } from "../db/codec.js";
+import { isSparse } from "../db/sparse-vector.js";
+import { ConfigurationError } from "../errors.js";
 import { decryptContents } from "../store/content-cipher.js";
+import { embeddingAsText, readEmbedding } from "../store/embedding-column.js";
 import { scope, type ScopedStore } from "../store/open.js";
-import { embeddingAsText } from "../store/search.js";
 
 /** A row as it leaves the store. */
 export interface StoredRow {
@@ -13,7 +14,11 @@ export interface StoredRow {
   readonly vector: number[] | undefined;
 }
 
-/** The rows of a store's tenant and collection in the order of their ids, at most `pageRows` at a time. */
+/**
+ * The rows of a store's tenant and collection in the order of their ids, at most `pageRows` at a time.
+ *
+ * @throws ConfigurationError for a store of sparse vectors.
+ */
 export async function* readRows(
   store: ScopedStore,
   pageRows: number,
@@ -43,9 +48,17 @@ export async function* readRows(
       id: row.id,
       content: contents[index]!,
       metadata: row.metadata,
-      vector: row.embedding === null ? undefined : decodeVector(row.embedding),
+      vector: row.embedding === null ? undefined : denseVector(row.embedding, store),
     }));
     last = page.at(-1)!.id;
     if (page.length < pageRows) return;
   }
+}
+
+function denseVector(base64: string, { model, options }: ScopedStore): number[] {
+  const vector = readEmbedding(base64, model);
+  if (!isSparse(vector)) return vector;
+  throw new ConfigurationError(
+    `The table ${JSON.stringify(options.layout.table)} holds sparse vectors, which a Chroma collection of dense ones cannot take.`,
+  );
 }

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { dimensionsOf, isSparse } from "../db/sparse-vector.js";
 import { ConfigurationError } from "../errors.js";
 import { DEFAULT_FIELDS } from "../loaders/vector-files/to-item.js";
 import { readVectorFile } from "../loaders/vector-files/read-vector-file.js";
@@ -30,8 +31,12 @@ export async function ingestVectors(context: CliContext, target: Target, flags: 
   const first = await items.next();
   if (first.done === true) throw new ConfigurationError(`${flags.from} is empty.`);
   const { fields: _, ...place } = flags;
-  const dimensions = dimensionsOf(first.value);
-  const store = await openCliStore(context, target, place, { create: true, vectors: { from: flags.from, dimensions } });
+  const vector = "embedding" in first.value ? first.value.embedding : undefined;
+  const dimensions = vector && dimensionsOf(vector);
+  const store = await openCliStore(context, target, place, {
+    create: true,
+    vectors: { from: flags.from, dimensions, sparse: isSparse(vector) },
+  });
   let said = 0;
   const result = await store.bulkLoad(withFirst(first.value, items), {
     signal: context.signal,
@@ -68,8 +73,4 @@ function describe({ phase, rows, rowsPerSecond }: BulkLoadProgress): string {
 async function* withFirst(first: BulkLoadItem, rest: AsyncGenerator<BulkLoadItem>): AsyncGenerator<BulkLoadItem> {
   yield first;
   yield* rest;
-}
-
-function dimensionsOf(item: BulkLoadItem): number | undefined {
-  return "embedding" in item ? item.embedding.length : undefined;
 }

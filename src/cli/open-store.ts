@@ -16,7 +16,7 @@ export interface OpenCliStoreOptions {
   /** Whether a missing table is made. */
   readonly create: boolean;
   /** A file of ready vectors: a new table is made for them, and only the user knows which model they are of. */
-  readonly vectors?: { readonly from: string; readonly dimensions: number | undefined };
+  readonly vectors?: { readonly from: string; readonly dimensions: number | undefined; readonly sparse: boolean };
   /** The chat model that will answer, for the first line. */
   readonly chat?: ChatModelSpec | undefined;
 }
@@ -48,7 +48,11 @@ export async function openCliStore(
     );
   }
   const embeddings = await createEmbeddings(withPatience(chosen.spec, flags));
-  const fresh = { ...args, ...(vectors?.dimensions !== undefined && { dimensions: vectors.dimensions }) };
+  const fresh = {
+    ...args,
+    ...(vectors?.dimensions !== undefined && { dimensions: vectors.dimensions }),
+    ...(vectors?.sparse && { storageType: "sparsevec" as const }),
+  };
   const config = state.activeModel === undefined ? fresh : { ...args, distanceStrategy: state.activeModel.metric };
   return create
     ? PostgresVectorStore.initialize(embeddings, config)

@@ -8,6 +8,7 @@ import { placementOf } from "../ops/size/placement.js";
 import { machineGib, serverSettings } from "../ops/size/server-settings.js";
 import type { StorageType } from "../schema/layout.js";
 import { resolveOptions } from "../store/options.js";
+import { STORAGE_TYPES } from "../store/storage.js";
 import { announce } from "./announce.js";
 import type { CliContext } from "./context.js";
 import { addJsonFlag, addTargetFlags, atLeast } from "./flags.js";
@@ -18,6 +19,7 @@ interface SizeFlags extends TargetFlags {
   readonly vectors?: number;
   readonly dimensions?: number;
   readonly type?: StorageType;
+  readonly nonZeros?: number;
   readonly m?: number;
   readonly tenants?: number;
   readonly textBytes?: number;
@@ -33,7 +35,8 @@ export function addSize(program: Command, context: CliContext): void {
     .description("memory, disk, build time and settings for so many vectors, and where to keep them")
     .option("--vectors <number>", "chunks to plan for, such as 250000, 10M or 1B", count)
     .option("--dimensions <number>", "of a vector", atLeast(1))
-    .addOption(new Option("--type <type>", "of the column (default: as a new store)").choices(["vector", "halfvec"]))
+    .addOption(new Option("--type <type>", "of the column (default: as a new store)").choices(STORAGE_TYPES))
+    .option("--non-zeros <number>", "values of a sparse vector that are not zero (default: 128)", atLeast(1))
     .option("--m <number>", "neighbours of an element of the HNSW graph (default: 16)", atLeast(2))
     .option("--tenants <number>", "that share the table (default: 1)", atLeast(1))
     .option("--text-bytes <number>", "of a chunk (default: 1000)", atLeast(0))
@@ -124,12 +127,13 @@ function report(estimate: SizeEstimate): string[] {
     ["log while loading (WAL)", bytes(estimate.walBytes)],
     ["dump, compressed", bytes(estimate.dumpBytes)],
   ];
+  const sparse = shape.storageType === "sparsevec";
   const width = Math.max(...rows.map(([name]) => name.length));
   return [
     `${whole(shape.vectors)} vectors of ${shape.dimensions} dimensions (${shape.storageType}), ${whole(shape.textBytes)} bytes of text`,
     ...rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`),
     "",
-    `rule of thumb for the index (vectors x dimensions x 4 bytes x 2.5): ${bytes(estimate.ruleOfThumbBytes)}, ` +
+    `rule of thumb for the index (vectors x ${sparse ? "non-zeros x 8" : "dimensions x 4"} bytes x 2.5): ${bytes(estimate.ruleOfThumbBytes)}, ` +
       `on a machine of ${machineGib(estimate.ruleOfThumbBytes / RULE_SHARE)} GB`,
     `  ${whyNotTheRule(estimate)}`,
   ];
@@ -162,8 +166,9 @@ function count(text: string): number {
   throw new InvalidArgumentError("Give a number of at least 1, such as 250000, 10M or 1B.");
 }
 
-function shapeOf({ type, m, tenants, textBytes, lexical, qps }: SizeFlags): {
+function shapeOf({ type, nonZeros, m, tenants, textBytes, lexical, qps }: SizeFlags): {
   storageType?: StorageType;
+  nonZeros?: number;
   m?: number;
   tenants?: number;
   textBytes?: number;
@@ -172,6 +177,7 @@ function shapeOf({ type, m, tenants, textBytes, lexical, qps }: SizeFlags): {
 } {
   return {
     ...(type !== undefined && { storageType: type }),
+    ...(nonZeros !== undefined && { nonZeros }),
     ...(m !== undefined && { m }),
     ...(tenants !== undefined && { tenants }),
     ...(textBytes !== undefined && { textBytes }),

@@ -93,7 +93,7 @@ function vectorToText(vector: ArrayLike<number>): string {
 }
 
 /** The binary form of a one-dimensional array without nulls. */
-function writeArray(
+export function writeArray(
   elementOid: number,
   lengths: readonly number[],
   writeElement: (buffer: Buffer, offset: number, index: number) => void,

@@ -1,5 +1,5 @@
 import { COPY_DATA, type CopySource } from "./copy-in.js";
-import type { VectorSlab } from "./vector-slab.js";
+import type { Slab } from "./vector-slab.js";
 
 /** A row without its vectors. */
 export interface CopyRow {
@@ -57,11 +57,11 @@ export class CopyEncoder {
   }
 
   /** The rows, in their order, as the data of one COPY; `slabs` hold their vectors. */
-  source(rows: readonly CopyRow[], slabs: readonly VectorSlab[], buffers: CopyBuffers): CopySource {
+  source(rows: readonly CopyRow[], slabs: readonly Slab[], buffers: CopyBuffers): CopySource {
     return { buffers: BUFFERS - 1, chunks: () => this.#chunks(rows, slabs, buffers) };
   }
 
-  *#chunks(rows: readonly CopyRow[], slabs: readonly VectorSlab[], buffers: CopyBuffers): Generator<Buffer> {
+  *#chunks(rows: readonly CopyRow[], slabs: readonly Slab[], buffers: CopyBuffers): Generator<Buffer> {
     let buffer = buffers.take();
     let offset = MESSAGE_HEADER + SIGNATURE.copy(buffer, MESSAGE_HEADER);
     for (const row of rows) {
@@ -84,12 +84,13 @@ export class CopyEncoder {
   }
 
   /** A UTF-16 unit takes at most three bytes in UTF-8; counting exactly would cost a pass over the text. */
-  #mostBytes({ id, content, metadata, contentHash }: CopyRow, slabs: readonly VectorSlab[]): number {
+  #mostBytes({ id, content, metadata, contentHash, slot }: CopyRow, slabs: readonly Slab[]): number {
     const texts = 3 * (id.length + content.length + metadata.length);
-    return this.#prefix.length + texts + contentHash.length + 17 + slabs.reduce((sum, { stride }) => sum + stride, 0);
+    const vectors = slabs.reduce((sum, slab) => sum + Math.max(4, slab.bytesOf(slot)), 0);
+    return this.#prefix.length + texts + contentHash.length + 17 + vectors;
   }
 
-  #write(buffer: Buffer, start: number, row: CopyRow, slabs: readonly VectorSlab[]): number {
+  #write(buffer: Buffer, start: number, row: CopyRow, slabs: readonly Slab[]): number {
     let offset = start + this.#prefix.copy(buffer, start);
     offset = writeText(buffer, offset, row.id);
     offset = writeText(buffer, offset, row.content);
@@ -101,9 +102,7 @@ export class CopyEncoder {
     buffer.set(row.contentHash, offset);
     offset += row.contentHash.length;
     for (const slab of slabs) {
-      offset = slab.has(row.slot)
-        ? offset + slab.bytes.copy(buffer, offset, row.slot * slab.stride, (row.slot + 1) * slab.stride)
-        : buffer.writeInt32BE(-1, offset);
+      offset = slab.has(row.slot) ? slab.copy(row.slot, buffer, offset) : buffer.writeInt32BE(-1, offset);
     }
     return offset;
   }

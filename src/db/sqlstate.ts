@@ -11,6 +11,7 @@ export const SQLSTATE = {
   invalidRegularExpression: "2201B",
   uniqueViolation: "23505",
   diskFull: "53100",
+  programLimitExceeded: "54000",
   /** Of ours, see `sql/registry.sql`: the models of the store have changed. */
   epochChanged: "LP001",
 } as const;

@@ -17,6 +17,7 @@ import { checkMetric } from "../store/metric.js";
 import type { OpenStore } from "../store/open.js";
 import { integer, oneOf } from "../store/options.js";
 import { findUnfinished } from "../store/partitions/unfinished.js";
+import { checkStorage, maxStoredDimensions, STORAGE_TYPES } from "../store/storage.js";
 import { encodeProbe, isNormalized, probeModel } from "../store/versions/probe.js";
 import { VersionEmbedder } from "../store/versions/version-embedder.js";
 import {
@@ -44,7 +45,7 @@ export interface AddModelOptions {
   dimensions?: number | undefined;
   /** @defaultValue that of the active version */
   metric?: Metric | undefined;
-  /** @defaultValue `"vector"` up to 2,000 dimensions, `"halfvec"` beyond */
+  /** @defaultValue `"vector"` up to 2,000 dimensions, `"halfvec"` beyond; never `"sparsevec"` */
   storageType?: StorageType | undefined;
   /** `"binary"` indexes the signs of vectors and ranks the best again. @defaultValue `"binary"` beyond 4,000 dimensions */
   quantization?: Quantization | undefined;
@@ -104,17 +105,25 @@ async function resolveVersion(store: OpenStore, options: AddModelOptions): Promi
     throw new ConfigurationError("models add needs an embedder, or the version whose vectors it is to be made `from`.");
   }
   const identity = source ?? (await identify(options));
-  const dimensions = integer("dimensions", options.dimensions, 1, 16_000) ?? identity.dimensions;
+  const dimensions =
+    integer("dimensions", options.dimensions, 1, maxStoredDimensions("sparsevec")) ?? identity.dimensions;
   if (dimensions > identity.dimensions) {
     throw new ConfigurationError(
       `dimensions is ${dimensions}, the vectors have ${identity.dimensions}; they can be shortened, not lengthened.`,
     );
   }
-  const quantization =
-    oneOf("quantization", options.quantization, ["none", "binary"]) ?? (dimensions > 4_000 ? "binary" : "none");
-  const metric = options.metric === undefined ? activeVersion(store).metric : checkMetric(options.metric);
   const storageType =
-    oneOf("storageType", options.storageType, ["vector", "halfvec"]) ?? (dimensions > 2_000 ? "halfvec" : "vector");
+    oneOf("storageType", options.storageType, STORAGE_TYPES) ?? (dimensions > 2_000 ? "halfvec" : "vector");
+  const quantization =
+    oneOf("quantization", options.quantization, ["none", "binary"]) ??
+    (dimensions > 4_000 && storageType !== "sparsevec" ? "binary" : "none");
+  checkStorage({ storageType, quantization, dimensions });
+  if (dimensions < identity.dimensions && (storageType === "sparsevec" || source?.storageType === "sparsevec")) {
+    throw new ConfigurationError(
+      `Sparse vectors cannot be shortened: their first ${dimensions} dimensions say nothing of the others. Leave \`dimensions\` out.`,
+    );
+  }
+  const metric = options.metric === undefined ? activeVersion(store).metric : checkMetric(options.metric);
   const prefixes = {
     documentPrefix: options.documentPrefix ?? source?.documentPrefix ?? "",
     queryPrefix: options.queryPrefix ?? source?.queryPrefix ?? "",
@@ -170,9 +179,6 @@ function checkNew(store: OpenStore, version: RegisteredModel): RegisteredModel {
       `Version ${same.version} is ${version.fingerprint} already, with the same metric and storage. Give the other model, or what is to ` +
         "differ: dimensions, metric, storageType, quantization, revision or prefixes.",
     );
-  }
-  if (version.storageType === "vector" && version.dimensions > 16_000) {
-    throw new ConfigurationError("pgvector stores up to 16,000 dimensions.");
   }
   return version;
 }

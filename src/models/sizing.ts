@@ -2,6 +2,7 @@ import sql from "sql-template-tag";
 import type { Metric, ModelVersion } from "../schema/layout.js";
 import type { OpenStore, ScopedStore } from "../store/open.js";
 import { decryptContents } from "../store/content-cipher.js";
+import { storedBytes } from "../store/storage.js";
 import type { VersionEmbedder } from "../store/versions/version-embedder.js";
 import { tenantRows } from "./tenant-scopes.js";
 
@@ -42,7 +43,7 @@ export async function sizeVersion(
 ): Promise<ModelSizing> {
   const { rows, characters, sample } = await sampleContents(store, scopes);
   const tokens = Math.ceil((rows * characters) / CHARACTERS_PER_TOKEN);
-  const bytes = request.dimensions * (request.storageType === "vector" ? 4 : 2) + 8;
+  const bytes = storedBytes(request) + 8;
   const indexed = request.quantization === "binary" ? request.dimensions / 8 : bytes;
   const texts = sample.map((content) => request.embedder?.textOf(content) ?? content);
   const began = performance.now();

@@ -23,7 +23,15 @@ export interface ServerInfo {
   /** `server_version_num`, such as 180006. */
   readonly version: number;
   /** The installed pgvector; `undefined` when the database has none yet. */
-  readonly vector: { readonly version: string; readonly schema: string; readonly oid: number } | undefined;
+  readonly vector: VectorExtension | undefined;
+}
+
+export interface VectorExtension {
+  readonly version: string;
+  readonly schema: string;
+  /** Type oids of `vector` and of `sparsevec`. */
+  readonly oid: number;
+  readonly sparseOid: number;
 }
 
 /** The role of the connection, and the one that applications are to work as. */
@@ -110,7 +118,8 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
           current_schema()
         )::text as name
       ), vector as (
-        select e.extversion, n.nspname, t.oid
+        select e.extversion, n.nspname, t.oid,
+          (select s.oid from pg_type s where s.typnamespace = e.extnamespace and s.typname = 'sparsevec') as sparse_oid
         from pg_extension e
         join pg_namespace n on n.oid = e.extnamespace
         join pg_type t on t.typnamespace = e.extnamespace and t.typname = 'vector'
@@ -121,9 +130,8 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
       )
       select
         current_setting('server_version_num')::int4 as server_version,
-        (select extversion from vector) as vector_version,
-        (select nspname::text from vector) as vector_schema,
-        (select oid::int8::text from vector) as vector_oid,
+        (select jsonb_build_object('version', extversion, 'schema', nspname, 'oid', oid::int8, 'sparseOid', sparse_oid::int8)
+          from vector) as vector,
         name as schema,
         exists (select from pg_namespace where nspname = target.name) as schema_exists,
         exists (select from pg_namespace where nspname = ${layout.extensionSchema ?? null}::text) as extension_schema_exists,
@@ -154,10 +162,7 @@ export async function inspectSchema(session: Session, layout: Layout): Promise<S
   return {
     server: {
       version: row.server_version,
-      vector:
-        row.vector_version === null
-          ? undefined
-          : { version: row.vector_version, schema: row.vector_schema!, oid: Number(row.vector_oid) },
+      vector: row.vector ?? undefined,
     },
     schema: row.schema,
     schemaExists: row.schema_exists,
@@ -197,9 +202,7 @@ function notGranted(role: string, layout: Layout, cause: unknown): Configuration
 
 interface InspectRow {
   server_version: number;
-  vector_version: string | null;
-  vector_schema: string | null;
-  vector_oid: string | null;
+  vector: VectorExtension | null;
   schema: string | null;
   schema_exists: boolean;
   extension_schema_exists: boolean;

@@ -53,7 +53,8 @@ export interface Layout {
   readonly promotedKeys: readonly PromotedKey[];
 }
 
-export type StorageType = "vector" | "halfvec";
+/** `sparsevec` keeps only the values that are not zero. */
+export type StorageType = "vector" | "halfvec" | "sparsevec";
 /** How vectors are found beside their own index: `binary` by their signs, the best of which are compared exactly. */
 export type Quantization = "none" | "binary";
 export type Metric = "cosine" | "euclidean" | "innerProduct";

@@ -1,3 +1,4 @@
+import type { VectorInput } from "../db/sparse-vector.js";
 import { encryptRows } from "./content-cipher.js";
 import type { ScopedStore } from "./open.js";
 import type { ChunkRow } from "./rows.js";
@@ -15,7 +16,7 @@ import { checkVectorCount, vectorsFor } from "./versions/vectors-for.js";
 export async function addRows(
   store: ScopedStore,
   rows: readonly ChunkRow[],
-  given?: readonly ArrayLike<number>[],
+  given?: readonly VectorInput[],
 ): Promise<string[]> {
   if (given !== undefined) checkVectorCount(given.length, rows.length);
   const supplied = await vectorsFor(store, rows, given);

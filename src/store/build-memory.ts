@@ -2,6 +2,7 @@ import sql, { raw, type Sql } from "sql-template-tag";
 import type { Session } from "../db/database.js";
 import { quoteQualified } from "../db/identifiers.js";
 import type { Quantization, StorageType } from "../schema/layout.js";
+import { storedBytes } from "./storage.js";
 
 /** Bytes of one element of the graph beside its vector, and for each of its `m` neighbours; 956 measured at `m` 16. */
 const BYTES_PER_ELEMENT = 400;
@@ -25,11 +26,6 @@ export interface BuildResources {
   readonly memory?: string | undefined;
   /** Processes beside the backend's own. @defaultValue as many as `max_parallel_maintenance_workers` allows */
   readonly workers?: number | undefined;
-}
-
-/** Bytes of a vector as it is in its column. */
-export function storedBytes({ dimensions, storageType }: BuiltVectors): number {
-  return dimensions * (storageType === "vector" ? 4 : 2);
 }
 
 /** Bytes of a vector as it is in its index. */

@@ -1,8 +1,9 @@
 import { Document } from "@langchain/core/documents";
 import sql, { empty, join, type Sql } from "sql-template-tag";
-import { decodeVector, TextArrayParameter } from "../db/codec.js";
+import { TextArrayParameter } from "../db/codec.js";
 import { ConfigurationError } from "../errors.js";
 import { decryptContents, refuseContentFilter, type ContentCipher } from "./content-cipher.js";
+import { embeddingAsText, toEmbedded, type Embedded } from "./embedding-column.js";
 import {
   combineFilters,
   compileFilter,
@@ -15,7 +16,6 @@ import {
 import { scope, type ScopedStore } from "./open.js";
 import { integer, readRoute } from "./options.js";
 import { checkId } from "./rows.js";
-import { embeddingAsText } from "./search.js";
 
 const INCLUDABLE = ["documents", "metadatas", "embeddings"] as const;
 type Part = (typeof INCLUDABLE)[number];
@@ -37,13 +37,11 @@ export interface GetParams {
   readYourWrites?: boolean;
 }
 
-/** A stored row; each part is there when `include` asked for it. */
-export interface StoredChunk {
+/** A stored row; each part is there when `include` asked for it, and no vector while the row waits for its own. */
+export interface StoredChunk extends Embedded {
   id: string;
   content?: string;
   metadata?: Record<string, unknown>;
-  /** `length === dimensions` of the store; absent too while the row waits for its vector. */
-  embedding?: number[];
 }
 
 /**
@@ -92,7 +90,7 @@ export function planGet(params: GetParams, cipher?: ContentCipher): (store: Scop
     const { rows } = await store.database.execute(statement, { settings, replica }).catch((error: unknown) => {
       throw regexFilterError(error, narrowed) ?? error;
     });
-    const chunks = rows.map((row) => toStoredChunk(row as unknown as GetRow));
+    const chunks = rows.map((row) => toStoredChunk(row as unknown as GetRow, store));
     return include.has("documents") ? withContents(store, chunks) : chunks;
   };
 }
@@ -128,6 +126,6 @@ interface GetRow {
   embedding?: string | null;
 }
 
-function toStoredChunk({ embedding, ...row }: GetRow): StoredChunk {
-  return typeof embedding === "string" ? { ...row, embedding: decodeVector(embedding) } : row;
+function toStoredChunk({ embedding, ...row }: GetRow, { model }: ScopedStore): StoredChunk {
+  return { ...row, ...toEmbedded(embedding, model) };
 }

@@ -1,7 +1,7 @@
 import sql from "sql-template-tag";
 import { quoteQualified } from "../db/identifiers.js";
-import { storedBytes } from "./build-memory.js";
 import type { OpenStore } from "./open.js";
+import { storedBytes } from "./storage.js";
 
 /** What decides how an index is built. */
 export interface IndexSizing {

@@ -1,6 +1,8 @@
 import { maximalMarginalRelevance } from "@langchain/core/utils/math";
 import type { MaxMarginalRelevanceSearchOptions } from "@langchain/core/vectorstores";
+import { denseTogether, type VectorInput } from "../db/sparse-vector.js";
 import { ConfigurationError } from "../errors.js";
+import { embeddedVector, type Embedded } from "./embedding-column.js";
 import { checkK } from "./search-hit.js";
 
 /** @throws ConfigurationError for a `lambda` outside 0 to 1, and for counts that cannot be served. */
@@ -15,11 +17,11 @@ export function checkMmr(options: MaxMarginalRelevanceSearchOptions<unknown>): {
 }
 
 /** The `k` hits of maximal marginal relevance: near to the query, and unlike those already chosen. */
-export function mostDiverse<T extends { embedding?: number[] }>(
-  query: readonly number[],
+export function mostDiverse<T extends Embedded>(
+  query: VectorInput,
   hits: readonly T[],
   { k, lambda }: { k: number; lambda: number },
 ): T[] {
-  const vectors = hits.map((hit) => hit.embedding!);
-  return maximalMarginalRelevance([...query], vectors, lambda, k).map((index) => hits[index]!);
+  const [asked, ...vectors] = denseTogether([query, ...hits.map((hit) => embeddedVector(hit)!)]);
+  return maximalMarginalRelevance(asked!, vectors, lambda, k).map((index) => hits[index]!);
 }

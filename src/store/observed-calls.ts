@@ -1,4 +1,5 @@
 import type { Attributes } from "@opentelemetry/api";
+import type { VectorInput } from "../db/sparse-vector.js";
 import type { Caller } from "../telemetry/call.js";
 import type { ObservedMethods } from "../telemetry/observe.js";
 import { checkSearchType } from "./options.js";
@@ -33,7 +34,7 @@ export const OBSERVED_CALLS: ObservedMethods<PostgresVectorStore> = {
 
 /** @throws ConfigurationError for values that a search would refuse, which could be anything. */
 function describeSearch(
-  query: string | readonly number[],
+  query: string | VectorInput,
   { k, searchType, filter, whereDocument }: SearchOptions = {},
   { searchType: byDefault }: Caller,
 ): Attributes {

@@ -1,27 +1,21 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import sql, { raw, type Sql } from "sql-template-tag";
 import type { Database } from "../db/database.js";
-import { identifier, qualified, quoteIdentifier, quoteQualified } from "../db/identifiers.js";
+import { identifier, qualified, quoteIdentifier } from "../db/identifiers.js";
 import type { Settings } from "../db/settings.js";
 import { tenantSettings } from "../db/tenant-scope.js";
 import { identityOf } from "../embeddings/identity.js";
 import { DimensionMismatchError, SchemaVersionError, TenantIsolationError } from "../errors.js";
 import { ensureSchema } from "../schema/ensure.js";
 import type { SchemaState, ServerInfo } from "../schema/inspect.js";
-import {
-  FIXED_COLUMNS,
-  type Layout,
-  type Metric,
-  type ModelVersion,
-  type RegisteredModel,
-  type StorageType,
-} from "../schema/layout.js";
+import { FIXED_COLUMNS, type Layout, type Metric, type ModelVersion, type RegisteredModel } from "../schema/layout.js";
 import { modelsJson, toStoredModels } from "../schema/stored-models.js";
 import type { PromotedColumns } from "./filter/index.js";
 import type { ResolvedOptions } from "./options.js";
 import { LexicalKeeper } from "./lexical/keeper.js";
 import { openLexical, type OpenLexical } from "./lexical/open.js";
 import { SearchMemory } from "./search-memory.js";
+import { checkStorage } from "./storage.js";
 import { EmbedderSet } from "./versions/embedder-set.js";
 import { fence } from "./versions/fence.js";
 import { encodeProbe, probeModel } from "./versions/probe.js";
@@ -196,19 +190,6 @@ export function scope(store: ScopedStore): Sql {
   return sql`${raw(FIXED_COLUMNS.tenant)} = ${store.tenant}::text and ${raw(FIXED_COLUMNS.collection)} = ${store.options.collection}::text and ${fence(store)}`;
 }
 
-/** A vector parameter as an expression of the embedding column's type. */
-export function asEmbedding(
-  store: OpenStore,
-  vector: Sql,
-  model: Pick<ModelVersion, "storageType"> = store.model,
-): Sql {
-  const schema = store.server.vector.schema;
-  const cast = (type: StorageType): Sql => raw(quoteQualified(schema, type));
-  return model.storageType === "vector"
-    ? sql`${vector}::${cast("vector")}`
-    : sql`${vector}::${cast("vector")}::${cast("halfvec")}`;
-}
-
 /** The model version that a new table would start with; probes the embedder when `dimensions` is not set. */
 export async function newModel(
   options: ResolvedOptions,
@@ -224,6 +205,8 @@ export async function newModel(
   const identity = identityOf(embeddings);
   const probe = options.dimensions === undefined ? await probeModel(embeddings) : undefined;
   const dimensions = options.dimensions ?? probe!.length;
+  const storageType = options.storageType ?? (dimensions > 2_000 && dimensions <= 4_000 ? "halfvec" : "vector");
+  checkStorage({ storageType, dimensions });
   return {
     version: 1,
     column: options.layout.columns.embedding,
@@ -231,8 +214,8 @@ export async function newModel(
     model: options.embeddingModel ?? identity.model,
     dimensions,
     metric: options.metric,
-    storageType: options.storageType ?? (dimensions > 2_000 && dimensions <= 4_000 ? "halfvec" : "vector"),
-    quantization: options.quantization ?? (dimensions > 4_000 ? "binary" : "none"),
+    storageType,
+    quantization: options.quantization ?? (dimensions > 4_000 && storageType !== "sparsevec" ? "binary" : "none"),
     probe: probe && encodeProbe(probe),
   };
 }

@@ -15,6 +15,7 @@ import { checkFusion, checkWeights, DEFAULT_WEIGHTS, type Fusion, type FusionWei
 import { checkLexical, type LexicalOptions } from "./lexical/options.js";
 import { checkMetric } from "./metric.js";
 import type { ReplicaArgs } from "./resolve-replicas.js";
+import { checkStorage, maxStoredDimensions, STORAGE_TYPES } from "./storage.js";
 import { tenantResolver, type TenantId } from "./tenant.js";
 
 /** The tenant of every row while tenancy is off, so that turning it on later moves no data. */
@@ -45,7 +46,7 @@ export interface PostgresVectorStoreArgs extends ReplicaArgs, Omit<PGVectorStore
   tableName?: string;
   /** Applied to every search and every delete by filter, together with the call's own filter. */
   filter?: Filter;
-  /** Dimensions of the embedding column. Probed from the embedder when the table has to be created without it. */
+  /** Dimensions of the embedding column, up to 16,000, or 1,000,000,000 of sparse vectors. Probed from the embedder when the table has to be created without it. */
   dimensions?: number;
   /** Name of the embedding model, recorded with the store. Taken from the embedder when it says. */
   embeddingModel?: string;
@@ -55,7 +56,8 @@ export interface PostgresVectorStoreArgs extends ReplicaArgs, Omit<PGVectorStore
    */
   embedders?: Readonly<Record<string, EmbeddingsInterface>>;
   /**
-   * How vectors are stored: `"vector"` is float32, `"halfvec"` float16 at half the size.
+   * How vectors are stored: `"vector"` is float32, `"halfvec"` float16 at half the size, `"sparsevec"` float32 of the
+   * values that are not zero, for models such as SPLADE.
    * @defaultValue `"vector"` up to 2,000 dimensions, which an HNSW index can cover, `"halfvec"` up to 4,000
    */
   storageType?: StorageType;
@@ -200,9 +202,7 @@ export function resolveOptions(args: PostgresVectorStoreArgs): ResolvedOptions {
     collectionMetadata: args.collectionMetadata ?? null,
     metric: checkMetric(args.distanceStrategy ?? metricOfCollection(args.collectionMetadata) ?? "cosine"),
     metricGiven: args.distanceStrategy !== undefined,
-    storageType: oneOf("storageType", args.storageType, ["vector", "halfvec"]),
-    quantization: oneOf("quantization", args.quantization, ["none", "binary"]),
-    dimensions: integer("dimensions", args.dimensions, 1, 16_000),
+    ...storageOptions(args),
     embeddingModel: args.embeddingModel,
     embedders: checkEmbedders(args.embedders),
     filter: args.filter === undefined ? undefined : parseFilter(args.filter),
@@ -272,6 +272,16 @@ export function oneOf<const T extends string>(name: string, value: T | undefined
 /** @throws ConfigurationError unless it is undefined or one of ours. */
 export function checkSearchType(value: SearchType | undefined, more: readonly string[] = []): SearchType | undefined {
   return oneOf<string>("searchType", value, ["similarity", "lexical", "hybrid", ...more]) as SearchType | undefined;
+}
+
+function storageOptions(
+  args: PostgresVectorStoreArgs,
+): Pick<ResolvedOptions, "storageType" | "quantization" | "dimensions"> {
+  const storageType = oneOf("storageType", args.storageType, STORAGE_TYPES);
+  const quantization = oneOf("quantization", args.quantization, ["none", "binary"]);
+  const dimensions = integer("dimensions", args.dimensions, 1, maxStoredDimensions("sparsevec"));
+  checkStorage({ storageType: storageType ?? "vector", quantization, ...(dimensions !== undefined && { dimensions }) });
+  return { storageType, quantization, dimensions };
 }
 
 function checkTelemetry(telemetry: TelemetryOptions = {}, tenancy: "off" | "rls"): Required<TelemetryOptions> {

@@ -3,6 +3,7 @@ import { compileFilter, indexedPart, type FilterNode } from "./filter/index.js";
 import type { OpenStore, ScopedStore } from "./open.js";
 import type { TenantFacts, VectorIndex } from "./search-memory.js";
 import { defaultProbes } from "./index-parameters.js";
+import { distanceCosts } from "./storage.js";
 import { chooseStrategy, type SearchFacts, type SearchStrategy } from "./search-strategy.js";
 import { coversTenant, findVectorIndexes, readTenantFacts, sampleShare } from "./table-facts.js";
 
@@ -24,7 +25,7 @@ export async function planSearch(store: ScopedStore, search: PlannedSearch): Pro
   const facts = {
     k: search.k,
     efSearch: search.efSearch ?? index?.efSearch ?? DEFAULT_EF_SEARCH,
-    dimensions: store.model.dimensions,
+    ...distanceCosts(store.model),
     // Estimated from its size; an index of one tenant's rows holds no others.
     indexEntries: index && (index.predicate === null ? index.entries : Math.min(index.entries, rows)),
   };

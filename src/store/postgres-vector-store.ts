@@ -9,6 +9,7 @@ import type {
 import { orAbort } from "../db/abort.js";
 import type { Database } from "../db/database.js";
 import { quoteQualified } from "../db/identifiers.js";
+import type { SparseVector, VectorInput } from "../db/sparse-vector.js";
 import { ConfigurationError, IngestError } from "../errors.js";
 import { ModelAdmin } from "../models/model-admin.js";
 import { StoreIndexes } from "../ops/indexes/store-indexes.js";
@@ -50,6 +51,7 @@ import { toChunkRows } from "./rows.js";
 import { checkK, toSearchHit, type SearchHit, type SearchOptions } from "./search-hit.js";
 import { denseSearch, type DenseHit, type DenseSearch } from "./search.js";
 import { Sources } from "./sources/sources.js";
+import { maxStoredDimensions } from "./storage.js";
 import { StoreHandle, type CallScope } from "./store-handle.js";
 import { StorePool } from "./store-pool.js";
 import { toTenantId } from "./tenant.js";
@@ -233,7 +235,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** Stores documents with their vectors, as {@link addDocuments} does. */
   override async addVectors(
-    vectors: ArrayLike<number>[],
+    vectors: VectorInput[],
     documents: DocumentInterface[],
     options?: { ids?: string[] },
   ): Promise<void & string[]> {
@@ -278,7 +280,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
   }
 
   /** The `k` best chunks for a text or a vector, best first. */
-  async search(query: string | readonly number[], options: SearchOptions = {}): Promise<SearchHit[]> {
+  async search(query: string | VectorInput, options: SearchOptions = {}): Promise<SearchHit[]> {
     return this.#search(query, options);
   }
 
@@ -288,7 +290,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
    *
    * @throws ConfigurationError for SQL that is no query.
    */
-  async explain(query: string | readonly number[] | RawQuery, options: SearchOptions = {}): Promise<Explanation> {
+  async explain(query: string | VectorInput | RawQuery, options: SearchOptions = {}): Promise<Explanation> {
     return explain(query, options, {
       scoped: () => this.#scoped(),
       run: (asked, work) => this.#run(work, { query: asked, signal: options.signal }),
@@ -296,7 +298,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
     });
   }
 
-  async #search(query: string | readonly number[], options: SearchOptions, open?: ScopedStore): Promise<SearchHit[]> {
+  async #search(query: string | VectorInput, options: SearchOptions, open?: ScopedStore): Promise<SearchHit[]> {
     const inSteps = searchInSteps(this, query, options, (candidates) => this.#search(query, candidates, open));
     if (inSteps !== undefined) return inSteps;
     const request = this.#searchRequest(options);
@@ -337,7 +339,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** Always by vector, whatever the store's `searchType`. */
   override async similaritySearchVectorWithScore(
-    query: number[],
+    query: number[] | SparseVector,
     k: number,
     filter?: this["FilterType"],
   ): Promise<[Document, number][]> {
@@ -346,7 +348,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** Documents with their distance and their similarity, whatever `scoreNormalization` says. */
   override async similaritySearchVectorWithScores(
-    query: number[],
+    query: number[] | SparseVector,
     k: number,
     filter?: this["FilterType"],
   ): Promise<[Document, { distance: number; similarity: number }][]> {
@@ -372,7 +374,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
         const byWords = await searchByWords(current, request, words, () => Promise.resolve(asked));
         const found: readonly (SearchHit | DenseHit)[] =
           byWords ?? (await denseSearch(current, { ...request, vector: asked }));
-        return { store: current, vector: [...asked], hits: found };
+        return { store: current, vector: asked, hits: found };
       },
       { query },
     );
@@ -433,7 +435,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
 
   /** Ensures the schema, as {@link initialize} does. @throws DimensionMismatchError when the table has others. */
   override async ensureTableInDatabase(dimensions?: number): Promise<void> {
-    const expected = integer("dimensions", dimensions, 1, 16_000);
+    const expected = integer("dimensions", dimensions, 1, maxStoredDimensions(this.#options.storageType));
     if (expected !== undefined && !this.#handle.opened && !this.#isView) {
       await this.#handle.open(() => this.#start({ ...this.#options, dimensions: expected }));
     }

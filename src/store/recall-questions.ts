@@ -1,13 +1,14 @@
 import sql from "sql-template-tag";
-import { decodeVector } from "../db/codec.js";
 import { qualified } from "../db/identifiers.js";
+import { mix, type VectorInput } from "../db/sparse-vector.js";
 import { TENANTS_TABLE } from "../schema/layout.js";
+import { embeddingAsText, readEmbedding } from "./embedding-column.js";
 import type { FilterNode } from "./filter/index.js";
 import type { SearchSetting } from "./index-note.js";
 import { scope, scopeTo, type OpenStore, type ScopedStore } from "./open.js";
 import { DEFAULT_TENANT } from "./options.js";
 import { tenantFacts } from "./plan-search.js";
-import { embeddingAsText, runSearch, type DenseHit, type DenseSearch } from "./search.js";
+import { runSearch, type DenseHit, type DenseSearch } from "./search.js";
 
 /** How much of another row's vector is added to a row's to make a question. */
 const ADDED = 0.55;
@@ -19,7 +20,7 @@ const TIE = 1e-6;
 /** A search whose true answer is known. */
 export interface Question {
   readonly store: ScopedStore;
-  readonly vector: readonly number[];
+  readonly vector: VectorInput;
   readonly filter: FilterNode | undefined;
   /** Distance of the last of the true `k` nearest. */
   readonly limit: number;
@@ -53,19 +54,18 @@ async function someTenants(open: OpenStore): Promise<string[]> {
  * Vectors to ask with: each a row's with a part of another row's added. Vectors of rows themselves are far too easy:
  * recall 0.997 where real questions had 0.943, and mixtures 0.93 or less. See docs/decisions/0007-search-strategy.md.
  */
-export async function sampleQuestions(store: ScopedStore, count: number): Promise<number[][]> {
+export async function sampleQuestions(store: ScopedStore, count: number): Promise<VectorInput[]> {
   // Shuffled, since rows that lie together in the table are often alike.
   const vectors = shuffled(await sampleVectors(store, 2 * count));
-  return Array.from({ length: Math.floor(vectors.length / 2) }, (_, i) => {
-    const [first, second] = [vectors[2 * i]!, vectors[2 * i + 1]!];
-    return first.map((value, place) => (value + ADDED * second[place]!) / (1 + ADDED));
-  });
+  return Array.from({ length: Math.floor(vectors.length / 2) }, (_, i) =>
+    mix(vectors[2 * i]!, vectors[2 * i + 1]!, ADDED),
+  );
 }
 
 /** Asks exactly, until all are asked or `deadline` (of `performance.now()`) has passed. */
 export async function askExactly(
   store: ScopedStore,
-  vectors: readonly (readonly number[])[],
+  vectors: readonly VectorInput[],
   {
     k,
     filter,
@@ -103,7 +103,7 @@ export function meanRecall(recalls: readonly number[]): { recall: number; error:
 
 /** A plain search by vector. */
 export function searchFor(
-  vector: readonly number[],
+  vector: VectorInput,
   options: {
     readonly k: number;
     readonly filter?: FilterNode | undefined;
@@ -125,7 +125,7 @@ export function searchFor(
 }
 
 /** Vectors of rows from all over the tenant. */
-export async function sampleVectors(store: ScopedStore, count: number): Promise<number[][]> {
+export async function sampleVectors(store: ScopedStore, count: number): Promise<VectorInput[]> {
   const { rows: size } = await tenantFacts(store);
   const share = Math.min(1, (1.5 * count) / Math.max(1, size));
   const { rows } = await store.database.execute(
@@ -138,7 +138,7 @@ export async function sampleVectors(store: ScopedStore, count: number): Promise<
     },
     { settings: store.settings },
   );
-  return rows.map((row) => decodeVector(row["embedding"] as string));
+  return rows.map((row) => readEmbedding(row["embedding"] as string, store.model));
 }
 
 function shuffled<T>(items: readonly T[]): T[] {

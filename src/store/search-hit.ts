@@ -1,5 +1,6 @@
 import type { Callbacks } from "@langchain/core/callbacks/manager";
 import type { Document } from "@langchain/core/documents";
+import type { Embedded } from "./embedding-column.js";
 import type { DocumentFilter, Filter } from "./filter/index.js";
 import type { Fusion, FusionWeights } from "./fusion/fusion.js";
 import { integer, type SearchType } from "./options.js";
@@ -47,8 +48,8 @@ export interface SearchOptions {
   timeoutMs?: number;
 }
 
-/** One result of `store.search`. */
-export interface SearchHit {
+/** One result of `store.search`; with `includeEmbeddings`, with its vector. */
+export interface SearchHit extends Embedded {
   document: Document;
   /**
    * Higher is better. The similarity; in a lexical search the share of the highest BM25 that the query could give, in a
@@ -69,15 +70,13 @@ export interface SearchHit {
   parts?: readonly string[];
   /** What the search fell back to, because its text has no word that could be looked up. */
   fallback?: "similarity";
-  /** `length === dimensions`; with `includeEmbeddings`. */
-  embedding?: number[];
 }
 
 /** A row found by vector as a search reports it; `index` counts from 0, best first. */
 export function toSearchHit(hit: DenseHit, index: number): SearchHit {
-  const { document, distance, similarity, embedding } = hit;
+  const { document, distance, similarity, ...embedded } = hit;
   const dense = { rank: index + 1, distance };
-  return { document, score: similarity, similarity, distance, dense, ...(embedding !== undefined && { embedding }) };
+  return { document, score: similarity, similarity, distance, dense, ...embedded };
 }
 
 /** @throws ConfigurationError unless `k` is a whole number that can be served. */

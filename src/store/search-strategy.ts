@@ -4,6 +4,8 @@ import type { Settings } from "../db/settings.js";
 export interface SearchFacts {
   readonly k: number;
   readonly dimensions: number;
+  /** What an entry of the index costs to compare, in dimensions. @defaultValue `dimensions` */
+  readonly visitDimensions?: number;
   /** Rows that an exact search reads: the tenant's in the collection, or those that an index on a promoted key finds. */
   readonly rows: number;
   /** Those of them that the filter keeps. */
@@ -72,13 +74,13 @@ const COST = {
  * that a scan meets further out are not the nearest. So a scan with a filter looks once, and has to meet enough.
  */
 export function chooseStrategy(facts: SearchFacts): SearchStrategy {
-  const { k, dimensions, rows, matching, indexEntries, efSearch, filtered } = facts;
+  const { k, dimensions, visitDimensions = dimensions, rows, matching, indexEntries, efSearch, filtered } = facts;
   if (indexEntries === undefined || matching === 0 || k === 0) return { kind: "exact" };
   const exactCost = rows * COST.row + matching * (COST.distance + dimensions * COST.distancePerDimension);
   const share = Math.min(1, matching / Math.max(1, indexEntries));
   const wanted = Math.ceil(((filtered ? FILTER_HEADROOM : 1) * CANDIDATES_PER_HIT * k) / share);
   const visits = Math.max(efSearch, wanted, k);
-  const indexCost = COST.scan + visits * (COST.visit + dimensions * COST.visitPerDimension);
+  const indexCost = COST.scan + visits * (COST.visit + visitDimensions * COST.visitPerDimension);
   if (exactCost <= indexCost) return { kind: "exact" };
   const inOnePass = visits <= MAX_EF_SEARCH;
   const checked = filtered && exactCost <= MAX_REMEDY;

@@ -1,21 +1,21 @@
 import { Document } from "@langchain/core/documents";
 import sql, { empty, raw, type Sql } from "sql-template-tag";
-import { decodeVector, VectorParameter } from "../db/codec.js";
 import { orAbort } from "../db/abort.js";
 import type { ReadRoute, Statement } from "../db/database.js";
-import { quoteIdentifier, quoteQualified } from "../db/identifiers.js";
+import type { VectorInput } from "../db/sparse-vector.js";
 import { compileFilter, regexFilterError, type FilterNode } from "./filter/index.js";
 import { distanceOperator, hammingOperator, signsOf, similarityOf } from "./metric.js";
 import { adviseIndex } from "./index-advice.js";
-import { asEmbedding, scope, type ScopedStore } from "./open.js";
+import { embeddingAsText, toEmbedded, vectorParameter, type Embedded } from "./embedding-column.js";
+import { scope, type ScopedStore } from "./open.js";
 import { findIndexOf, planSearch } from "./plan-search.js";
 import { strategySettings, type SearchStrategy } from "./search-strategy.js";
 import { checkVector } from "./vectors.js";
 import { callNotes } from "../telemetry/call.js";
 
 export interface DenseSearch {
-  /** The query vector; `length === dimensions` of the store. */
-  readonly vector: readonly number[];
+  /** The query vector; of the `dimensions` of the store. */
+  readonly vector: VectorInput;
   readonly k: number;
   /** Combined with the store's own filter by the caller. */
   readonly filter: FilterNode | undefined;
@@ -29,15 +29,13 @@ export interface DenseSearch {
   readonly replica?: ReadRoute;
 }
 
-/** One row found by vector. */
-export interface DenseHit {
+/** One row found by vector; with its own vector when it was asked for. */
+export interface DenseHit extends Readonly<Embedded> {
   readonly document: Document;
   /** Lower is better. */
   readonly distance: number;
   /** Higher is better; see {@link similarityOf}. */
   readonly similarity: number;
-  /** Present when it was asked for. */
-  readonly embedding?: number[];
 }
 
 /** The first pgvector that goes on scanning an index when a filter has removed too many rows. */
@@ -143,16 +141,16 @@ function isCounted(search: DenseSearch, strategy: SearchStrategy): boolean {
 }
 
 /** The distance of the current row to a vector, as an expression. */
-export function distanceTo(store: ScopedStore, vector: readonly number[]): Sql {
+export function distanceTo(store: ScopedStore, vector: VectorInput): Sql {
   const operator = distanceOperator(store.options.metric, store.server.vector.schema);
-  return sql`${store.columns.embedding} ${operator} ${asEmbedding(store, sql`${new VectorParameter(vector)}`)}`;
+  return sql`${store.columns.embedding} ${operator} ${vectorParameter(store, vector)}`;
 }
 
 /** What an index of signs is scanned by: how many signs differ from those of a vector. */
-function signDistance(store: ScopedStore, vector: readonly number[]): Sql {
+function signDistance(store: ScopedStore, vector: VectorInput): Sql {
   const { schema } = store.server.vector;
   const { dimensions } = store.model;
-  const asked = asEmbedding(store, sql`${new VectorParameter(vector)}`);
+  const asked = vectorParameter(store, vector);
   return sql`${signsOf(store.columns.embedding, dimensions, schema)} ${hammingOperator(schema)} ${signsOf(sql`(${asked})`, dimensions, schema)}`;
 }
 
@@ -185,14 +183,6 @@ function rerankedOf(strategy: Extract<SearchStrategy, { kind: "index" }>): numbe
   return Math.max(strategy.fetch, strategy.efSearch);
 }
 
-/** The embedding in pgvector's binary form, as base64: half the bytes of its text form and no numbers to parse. */
-export function embeddingAsText(store: ScopedStore): Sql {
-  const schema = store.server.vector.schema;
-  const send = raw(`${quoteIdentifier(schema)}.vector_send`);
-  const vector = raw(quoteQualified(schema, "vector"));
-  return sql`encode(${send}(${store.columns.embedding}::${vector}), 'base64')`;
-}
-
 function hasIterativeScan(version: string): boolean {
   const [major = 0, minor = 0] = version.split(".").map(Number);
   const [wantMajor, wantMinor] = ITERATIVE_SCAN_VERSION;
@@ -212,7 +202,5 @@ function toHit(row: SearchRow, store: ScopedStore): DenseHit {
   const { id, content, metadata, embedding, distance } = row;
   const document = new Document({ id, pageContent: content, metadata });
   const similarity = similarityOf(distance, store.options.metric);
-  return embedding === undefined
-    ? { document, distance, similarity }
-    : { document, distance, similarity, embedding: decodeVector(embedding) };
+  return { document, distance, similarity, ...toEmbedded(embedding, store.model) };
 }

@@ -1,5 +1,6 @@
 import { orAbort } from "../db/abort.js";
 import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
+import type { VectorInput } from "../db/sparse-vector.js";
 import { withCollectionMetric } from "./collection-metric.js";
 import { refreshModels, scopeTo, type OpenStore, type ScopedStore } from "./open.js";
 import { isStale } from "./versions/fence.js";
@@ -13,7 +14,7 @@ const MAX_CHANGES = 20;
 export interface CallScope {
   readonly tenant: string;
   /** Decides which model version is read. */
-  readonly query?: string | readonly number[];
+  readonly query?: string | VectorInput;
   readonly signal?: AbortSignal | undefined;
 }
 

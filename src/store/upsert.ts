@@ -1,17 +1,19 @@
 import sql, { empty, join, raw, type Sql } from "sql-template-tag";
 import type { Session } from "../db/database.js";
-import { BytesArrayParameter, TextArrayParameter, VectorArrayParameter } from "../db/codec.js";
-import { identifier, qualified, quoteQualified } from "../db/identifiers.js";
+import { BytesArrayParameter, TextArrayParameter } from "../db/codec.js";
+import { identifier, qualified } from "../db/identifiers.js";
+import type { VectorInput } from "../db/sparse-vector.js";
 import { TENANTS_TABLE, type ModelVersion } from "../schema/layout.js";
 import { ensureCollection } from "./collections.js";
-import { asEmbedding, type ScopedStore } from "./open.js";
+import { asEmbedding, vectorsParameter } from "./embedding-column.js";
+import type { ScopedStore } from "./open.js";
 import type { ChunkRow } from "./rows.js";
 import { explainRefusal } from "./tenants/refusal.js";
 import { fence, holdModels, supplying } from "./versions/fence.js";
 
 /** A row and its vectors, one for each of the versions that are written with it, in their order. */
 export interface EmbeddedRow extends ChunkRow {
-  readonly vectors: readonly ArrayLike<number>[];
+  readonly vectors: readonly VectorInput[];
 }
 
 /**
@@ -105,14 +107,12 @@ async function upsertBatch(
   rows: readonly EmbeddedRow[],
   versions: readonly ModelVersion[],
 ): Promise<void> {
-  const { schema, oid } = store.server.vector;
-  const type = raw(quoteQualified(schema, "vector"));
   const texts = (pick: (row: EmbeddedRow) => string): TextArrayParameter => new TextArrayParameter(rows.map(pick));
   const hashes = new BytesArrayParameter(rows.map((row) => row.contentHash));
   const names = versions.map((_, index) => raw(`vector_${index}`));
-  const vectors = versions.map((_, index) => {
+  const vectors = versions.map((version, index) => {
     const column = rows.map((row) => row.vectors[index]!);
-    return sql`${new VectorArrayParameter(column, oid)}::${type}[]`;
+    return vectorsParameter(store, column, version);
   });
   const cast = versions.map((version, index) => asEmbedding(store, sql`row.${names[index]!}`, version));
   const unnested = sql`

@@ -6,6 +6,7 @@ import { FIXED_COLUMNS, type ModelVersion, type StorageType } from "../schema/la
 import { derivedName } from "../schema/partitions.js";
 import { ensureIndex, type WantedIndex } from "./build-index.js";
 import { withBuildResources, type BuildNeed, type BuildResources } from "./build-memory.js";
+import { checkStoredElements, isTooManyElements, tooManyElements } from "./indexed-elements.js";
 import { DEFAULT_TARGET_RECALL, noteRecall } from "./measure-recall.js";
 import { operatorClass, operatorClassName, signsOf } from "./metric.js";
 import type { OpenStore } from "./open.js";
@@ -43,7 +44,7 @@ export interface VectorIndexSpec {
 }
 
 /** Dimensions that pgvector can index for each type. */
-export const MAX_DIMENSIONS: Record<StorageType, number> = { vector: 2_000, halfvec: 4_000 };
+export const MAX_DIMENSIONS: Record<StorageType, number> = { vector: 2_000, halfvec: 4_000, sparsevec: 1_000_000_000 };
 /** The same for signs. */
 const MAX_BITS = 64_000;
 
@@ -57,6 +58,12 @@ export function maxDimensions({
 
 /** @throws IndexBuildError when no index can be built on the embedding column, with the cure. */
 export function checkIndexable({ model }: OpenStore, method: "HNSW" | "IVFFlat"): void {
+  if (method === "IVFFlat" && model.storageType === "sparsevec") {
+    throw new IndexBuildError(
+      'IVFFlat has no operator class for sparse vectors. Use HNSW: store.indexes.create({ type: "hnsw" }), or ' +
+        "langchain-pgvector indexes create --type hnsw.",
+    );
+  }
   const limit = maxDimensions(model);
   if (model.dimensions <= limit) return;
   throw new IndexBuildError(
@@ -144,6 +151,7 @@ export async function createVectorIndex(
   const wanted = wantedVectorIndex(store, spec, { namespace: options.namespace, tenant });
   const build = (part: WantedIndex): Promise<boolean> => buildIndex(store, part, spec.need, options);
   const { name, using, expected } = wanted;
+  await checkStoredElements(store, name, tenant);
   const built = store.partitioned
     ? await createPartitionedIndex(store, { name, using, expected, build })
     : (await build(wanted))
@@ -184,6 +192,7 @@ export async function buildIndex(
   try {
     return await attempt(options.workers);
   } catch (error) {
+    if (isTooManyElements(store, error)) throw tooManyElements(index.name, undefined, error);
     // Parallel workers share memory of which a container often has little; without them the build needs none.
     const cause = error instanceof IndexBuildError ? sqlstateOf(error.cause) : undefined;
     if (cause !== SQLSTATE.diskFull || options.workers === 0) throw error;

@@ -1,5 +1,8 @@
+import { isSparse, type VectorInput } from "../db/sparse-vector.js";
 import { DimensionMismatchError, InvalidVectorError } from "../errors.js";
 import type { Metric, ModelVersion } from "../schema/layout.js";
+import { checkDirection, checkElementCount, checkSparseVector, countElements } from "./sparse-check.js";
+import { MAX_ELEMENTS } from "./storage.js";
 
 /** The largest value that rounds to a finite float16, and the largest that rounds to zero. */
 const HALF_MAX = 65_519.99;
@@ -12,13 +15,21 @@ const HALF_ZERO = 2 ** -25;
  * @throws DimensionMismatchError when `vector.length` differs from `model.dimensions`.
  * @throws InvalidVectorError for NaN, Infinity, values beyond the column's type, and, under cosine distance, a vector
  * without a direction: all zeros, or values whose squares vanish or overflow in float32, with which pgvector computes.
+ * For a sparse vector where the column is not of such, or with more values than one can have.
  */
 export function checkVector(
-  vector: ArrayLike<number>,
+  vector: VectorInput,
   { dimensions, storageType }: Pick<ModelVersion, "dimensions" | "storageType">,
   metric: Metric,
   label: () => string,
 ): void {
+  if (isSparse(vector)) {
+    if (storageType === "sparsevec") return checkSparseVector(vector, dimensions, metric, label);
+    throw new InvalidVectorError(
+      `${label()} is a sparse vector, the embedding column is of type ${storageType}. Give an array of numbers, or use a ` +
+        'store with storageType "sparsevec".',
+    );
+  }
   if (typeof vector !== "object" || vector === null || typeof vector.length !== "number") {
     throw new InvalidVectorError(`${label()} is ${vector === null ? "null" : typeof vector}, not an array of numbers.`);
   }
@@ -29,6 +40,9 @@ export function checkVector(
       dimensions,
       vector.length,
     );
+  }
+  if (storageType === "sparsevec" && dimensions > MAX_ELEMENTS) {
+    checkElementCount(countElements(vector), MAX_ELEMENTS, "a sparse vector can have", label);
   }
   const half = storageType === "halfvec";
   if (isOrdinary(vector, half)) return;
@@ -44,13 +58,7 @@ export function checkVector(
     }
     if (!half || Math.abs(stored) > HALF_ZERO) squares = Math.fround(squares + Math.fround(stored * stored));
   }
-  if (metric === "cosine" && (squares === 0 || squares === Number.POSITIVE_INFINITY)) {
-    const reason = squares === 0 ? "all zeros, or nearly" : "too long for float32";
-    throw new InvalidVectorError(
-      `${label()} is ${reason}: it has no direction and therefore no cosine distance. ` +
-        'Leave the document out, or use distanceStrategy "euclidean" or "innerProduct".',
-    );
-  }
+  checkDirection(squares, metric, label);
 }
 
 /** Sums of squares within which nothing can vanish or overflow, whatever the type, the metric and the dimensions. */

@@ -422,16 +422,19 @@ describeServer("PostgresVectorStore", () => {
       },
 
       async storageType() {
-        const half = await filled({ storageType: "halfvec" });
-        expect(await columnTypes(half)).toMatchObject({ embedding: "halfvec(8)" });
-        await half.createHnswIndex();
-        expect(contents(await half.similaritySearch("red", 9))).toEqual(everything);
-        const typeOf = async (dimensions: number, storageType?: "vector" | "halfvec"): Promise<unknown> =>
+        for (const storageType of ["halfvec", "sparsevec"] as const) {
+          const store = await filled({ storageType });
+          expect(await columnTypes(store)).toMatchObject({ embedding: `${storageType}(8)` });
+          await store.createHnswIndex();
+          expect(contents(await store.similaritySearch("red", 9))).toEqual(everything);
+        }
+        const typeOf = async (dimensions: number, storageType?: "vector" | "halfvec" | "sparsevec"): Promise<unknown> =>
           (await columnTypes(await open({ dimensions, ...(storageType && { storageType }) })))["embedding"];
         expect(await typeOf(2_000)).toBe("vector(2000)");
         expect(await typeOf(2_001)).toBe("halfvec(2001)");
         expect(await typeOf(4_001)).toBe("vector(4001)");
         expect(await typeOf(2_001, "vector")).toBe("vector(2001)");
+        expect(await typeOf(30_522, "sparsevec")).toBe("sparsevec(30522)");
         expect((await errorOf(open({ storageType: "bit" as never }))).name).toBe("ConfigurationError");
       },
 

@@ -33,6 +33,7 @@ import type {
   PostgresVectorStore,
   PostgresVectorStoreArgs,
   SearchHit,
+  VectorInput,
 } from "../../src/index.js";
 
 declare const embeddings: EmbeddingsInterface;
@@ -191,7 +192,7 @@ expectTypeOf<PostgresVectorStore["addDocuments"]>().parameter(0).toEqualTypeOf<D
 expectTypeOf<PostgresVectorStore["delete"]>().returns.resolves.toEqualTypeOf<void>();
 
 // Searches.
-expectTypeOf<PostgresVectorStore["search"]>().parameter(0).toEqualTypeOf<string | readonly number[]>();
+expectTypeOf<PostgresVectorStore["search"]>().parameter(0).toEqualTypeOf<string | VectorInput>();
 expectTypeOf<PostgresVectorStore["search"]>().returns.resolves.toEqualTypeOf<SearchHit[]>();
 expectTypeOf<PostgresVectorStore["similaritySearch"]>().returns.resolves.toEqualTypeOf<Document[]>();
 expectTypeOf<PostgresVectorStore["similaritySearchWithScore"]>().returns.resolves.toEqualTypeOf<[Document, number][]>();

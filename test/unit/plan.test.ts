@@ -69,7 +69,7 @@ const empty: SchemaState = {
 };
 const vector = (version: string): SchemaState["server"] => ({
   version: 180_000,
-  vector: { version, schema: "ext", oid: 1 },
+  vector: { version, schema: "ext", oid: 1, sparseOid: 2 },
 });
 
 const names = (state: SchemaState, wanted: Layout = layout): string[] =>

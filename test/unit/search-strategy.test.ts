@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ExpiringCache } from "../../src/store/expiring-cache.js";
 import { chooseStrategy, MAX_EF_SEARCH, type SearchFacts, strategySettings } from "../../src/store/search-strategy.js";
+import { distanceCosts } from "../../src/store/storage.js";
 import { coversTenant } from "../../src/store/table-facts.js";
 
 const facts = (given: Partial<SearchFacts>): SearchFacts => {
@@ -17,6 +18,8 @@ const facts = (given: Partial<SearchFacts>): SearchFacts => {
   };
 };
 
+const sparse = distanceCosts({ storageType: "sparsevec", dimensions: 30_522 });
+
 describe("exact or by index", () => {
   test.each([
     ["100 rows of a large table", facts({ rows: 100 }), "exact"],
@@ -27,6 +30,8 @@ describe("exact or by index", () => {
     ["half of 40,000 rows", facts({ rows: 40_000, matching: 20_000 }), "index"],
     ["3,000 rows with an index of their own", facts({ rows: 3_000, indexEntries: 3_000 }), "index"],
     ["10,000 rows of ten million, which a scan would rarely meet", facts({ rows: 10_000, indexEntries: 1e7 }), "exact"],
+    ["3,000 rows of sparse vectors", facts({ rows: 3_000, indexEntries: 3_000, ...sparse }), "exact"],
+    ["6,000 rows of sparse vectors", facts({ rows: 6_000, indexEntries: 6_000, ...sparse }), "index"],
     ["no index", facts({ rows: 1e6, indexEntries: undefined }), "exact"],
     ["no rows wanted", facts({ rows: 1e6, k: 0 }), "exact"],
   ] as const)("%s", (_, given, kind) => {

@@ -1,5 +1,7 @@
 import { cosineSimilarity } from "@langchain/core/utils/math";
+import { denseTogether } from "../../db/sparse-vector.js";
 import { ConfigurationError } from "../../errors.js";
+import { embeddedVector } from "../../store/embedding-column.js";
 import type { SearchHit } from "../../store/search-hit.js";
 import type { PostProcessor } from "../../store/post-process/post-process.js";
 
@@ -19,10 +21,12 @@ export interface DiversifyOptions {
 export function diversify({ lambda = 0.7 }: DiversifyOptions = {}): PostProcessor {
   if (!(lambda >= 0 && lambda <= 1)) throw new ConfigurationError(`lambda must be from 0 to 1, got ${lambda}.`);
   const step = (_question: string, hits: SearchHit[], { k = hits.length }: { k?: number | undefined }) => {
-    const vectors = hits.map((hit) => {
-      if (hit.embedding !== undefined) return hit.embedding;
+    const given = hits.map((hit) => {
+      const vector = embeddedVector(hit);
+      if (vector !== undefined) return vector;
       throw new ConfigurationError("diversify compares vectors; search with includeEmbeddings: true.");
     });
+    const vectors = denseTogether(given);
     const relevance = relevanceOf(hits);
     const likeness = hits.map(() => 0);
     const left = new Set(hits.keys());

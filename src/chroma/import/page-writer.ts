@@ -1,4 +1,4 @@
-import { Batch } from "../../store/bulk-load/batch.js";
+import { Batch, keptType } from "../../store/bulk-load/batch.js";
 import { BatchWriter } from "../../store/bulk-load/batch-writer.js";
 import { chooseWriter } from "../../store/bulk-load/choose-writer.js";
 import { Rejects } from "../../store/bulk-load/rejects.js";
@@ -32,11 +32,10 @@ export class PageWriter {
     // The vectors that come are of one model; a version beside it is for its backfill.
     const version = readingVectors ?? reading;
     const writer = await chooseWriter(store, [version], signal);
-    const type = writer.path === "arrays" ? "vector" : version.storageType;
     return new PageWriter(
       store,
       new BatchWriter(store, [version], writer, new Rejects("fail", undefined), recordNothing, signal),
-      new Batch(pageRows, MAX_TEXT_BYTES, [{ dimensions: version.dimensions, type }]),
+      new Batch(pageRows, MAX_TEXT_BYTES, [keptType(version, writer.path)]),
     );
   }
 

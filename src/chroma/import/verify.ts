@@ -2,11 +2,13 @@ import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import sql from "sql-template-tag";
 import { decodeVector } from "../../db/codec.js";
+import { SparseVectorParameter } from "../../db/sparse-codec.js";
 import { float16Bits } from "../../db/float16.js";
 import { IngestError } from "../../errors.js";
 import { decryptContents } from "../../store/content-cipher.js";
 import type { ScopedStore } from "../../store/open.js";
-import { denseSearch, embeddingAsText } from "../../store/search.js";
+import { embeddingAsText } from "../../store/embedding-column.js";
+import { denseSearch } from "../../store/search.js";
 import type { ResolvedImport } from "./options.js";
 import { Findings, prepareRecords, type PreparedRow } from "./prepare.js";
 import { readAhead, type SourceCollection } from "./source.js";
@@ -114,6 +116,7 @@ function isSame(row: PreparedRow, vector: Uint8Array, stored: StoredRow | undefi
 
 /** A vector as its column keeps it, bit for bit. */
 function storedBits(vector: readonly number[], { model }: ScopedStore): Uint8Array {
+  if (model.storageType === "sparsevec") return new SparseVectorParameter(vector).toPostgres();
   const numbers = model.storageType === "halfvec" ? Uint16Array.from(vector, float16Bits) : new Float32Array(vector);
   return new Uint8Array(numbers.buffer);
 }
@@ -121,7 +124,8 @@ function storedBits(vector: readonly number[], { model }: ScopedStore): Uint8Arr
 /** The same of a vector as {@link embeddingAsText} sends it. */
 function sentBits(base64: string, store: ScopedStore): Uint8Array {
   if (store.model.storageType === "halfvec") return storedBits(decodeVector(base64), store);
-  return Buffer.from(base64, "base64").subarray(VECTOR_HEADER).swap32();
+  const sent = Buffer.from(base64, "base64");
+  return store.model.storageType === "sparsevec" ? sent : sent.subarray(VECTOR_HEADER).swap32();
 }
 
 async function meanOverlap(

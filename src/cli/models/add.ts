@@ -5,6 +5,7 @@ import type { ModelInfo } from "../../models/status.js";
 import type { Metric, Quantization, StorageType } from "../../schema/layout.js";
 import type { CliContext } from "../context.js";
 import { addDistanceFlag, atLeast, withPatience } from "../flags.js";
+import { STORAGE_TYPES } from "../../store/storage.js";
 import { resolveEmbeddings } from "../model-options.js";
 import { addModelsCommand, withModels, type ModelsFlags } from "./open-models.js";
 
@@ -24,7 +25,7 @@ export function addModelsAdd(models: Command, context: CliContext): void {
   const command = addModelsCommand(models, "add", "add a model version, which is written to from then on")
     .option("--from <version>", "make its vectors from those of a version, without embedding", atLeast(1))
     .option("--dimensions <number>", "dimensions, where the model or --from can shorten", atLeast(1))
-    .addOption(new Option("--storage <type>", "type of the column").choices(["vector", "halfvec"]))
+    .addOption(new Option("--storage <type>", "type of the column").choices(STORAGE_TYPES))
     .addOption(new Option("--quantization <kind>", "index of signs, ranked again").choices(["none", "binary"]))
     .option("--document-prefix <text>", "put in front of documents")
     .option("--query-prefix <text>", "put in front of queries")

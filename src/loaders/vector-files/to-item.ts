@@ -1,4 +1,5 @@
 import { Document } from "@langchain/core/documents";
+import { isSparse, type SparseVector } from "../../db/sparse-vector.js";
 import { IngestError } from "../../errors.js";
 import type { BulkLoadItem } from "../../store/bulk-load/options.js";
 
@@ -44,11 +45,12 @@ function convert(record: unknown, names: FieldNames): BulkLoadItem {
   };
 }
 
-function vectorOf(fields: Record<string, unknown>, { embedding }: FieldNames): number[] | Float32Array {
+function vectorOf(fields: Record<string, unknown>, { embedding }: FieldNames): number[] | Float32Array | SparseVector {
   const given = typeof fields[embedding] === "string" ? parse(fields[embedding], embedding) : fields[embedding];
   if (given instanceof Float32Array) return given;
   if (given instanceof Float64Array) return Array.from(given);
   if (Array.isArray(given)) return given as number[];
+  if (isSparse(given)) return given;
   throw new Error(missing(fields, embedding, "embedding", given));
 }
 

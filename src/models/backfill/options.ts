@@ -1,10 +1,11 @@
+import type { SparseVector } from "../../db/sparse-vector.js";
 import { ConfigurationError } from "../../errors.js";
 import { integer } from "../../store/options.js";
 
 /** A vector that is there already, to be taken over for the row of that id. */
 export interface AdoptedVector {
   readonly id: string;
-  readonly embedding: readonly number[] | Float32Array;
+  readonly embedding: readonly number[] | Float32Array | SparseVector;
   /** @defaultValue the tenant of the store */
   readonly tenantId?: string | undefined;
   /** @defaultValue the store's collection */

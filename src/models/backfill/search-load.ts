@@ -1,8 +1,9 @@
 import sql from "sql-template-tag";
-import { decodeVector } from "../../db/codec.js";
 import { pause } from "../../db/pause.js";
+import type { VectorInput } from "../../db/sparse-vector.js";
+import { embeddingAsText, readEmbedding } from "../../store/embedding-column.js";
 import { readingVersion, type ScopedStore } from "../../store/open.js";
-import { embeddingAsText, searchByVector, type VectorStatement } from "../../store/search.js";
+import { searchByVector, type VectorStatement } from "../../store/search.js";
 import { activeVersion } from "../model-registry.js";
 import { tenantRows } from "../tenant-scopes.js";
 
@@ -81,7 +82,7 @@ export class SearchLoad {
     return Math.min(LONGEST_REST_MS, this.#lastWriteMs * (1 / this.#share - 1));
   }
 
-  async #sample(searching: ScopedStore, questions: readonly number[][]): Promise<void> {
+  async #sample(searching: ScopedStore, questions: readonly VectorInput[]): Promise<void> {
     for (let turn = 0; !this.#ended.signal.aborted; turn += 1) {
       const writes = this.#writes;
       // A failure is for those to see who asked for something.
@@ -107,7 +108,7 @@ export class SearchLoad {
   }
 }
 
-async function findQuestions(store: ScopedStore): Promise<number[][]> {
+async function findQuestions(store: ScopedStore): Promise<VectorInput[]> {
   const { rows } = await store.database.execute(
     {
       name: "pace-questions",
@@ -117,11 +118,11 @@ async function findQuestions(store: ScopedStore): Promise<number[][]> {
     },
     { settings: store.settings },
   );
-  return rows.map((row) => decodeVector(row["embedding"] as string));
+  return rows.map((row) => readEmbedding(row["embedding"] as string, store.model));
 }
 
 /** Milliseconds from when the server has read a search to its last row. */
-function timeSearch(store: ScopedStore, vector: readonly number[]): Promise<number> {
+function timeSearch(store: ScopedStore, vector: VectorInput): Promise<number> {
   return searchByVector(
     store,
     {

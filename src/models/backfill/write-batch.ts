@@ -1,10 +1,12 @@
 import sql, { raw } from "sql-template-tag";
-import { BytesArrayParameter, TextArrayParameter, VectorArrayParameter } from "../../db/codec.js";
+import { BytesArrayParameter, TextArrayParameter } from "../../db/codec.js";
 import type { Session } from "../../db/database.js";
-import { identifier, qualified, quoteIdentifier, quoteQualified } from "../../db/identifiers.js";
+import { identifier, qualified, quoteIdentifier } from "../../db/identifiers.js";
+import type { VectorInput } from "../../db/sparse-vector.js";
 import { backfillTables, type RegisteredModel } from "../../schema/layout.js";
 import { decryptContents } from "../../store/content-cipher.js";
-import { asEmbedding, type ScopedStore } from "../../store/open.js";
+import { asEmbedding, vectorsParameter } from "../../store/embedding-column.js";
+import type { ScopedStore } from "../../store/open.js";
 import { fence, holdModels } from "../../store/versions/fence.js";
 import type { LiveVersion } from "../../store/versions/store-models.js";
 import type { WaitingRow } from "./stride.js";
@@ -16,7 +18,7 @@ export interface ReadRow extends WaitingRow {
 }
 
 export interface FilledRow extends ReadRow {
-  readonly vector: ArrayLike<number>;
+  readonly vector: VectorInput;
 }
 
 /** What one transaction has done. */
@@ -60,13 +62,9 @@ export async function fillRows(
   rows: readonly FilledRow[],
 ): Promise<Written> {
   const { id } = store.columns;
-  const { schema, oid } = store.server.vector;
   const column = identifier(version.column);
   await holdModels(session, store);
-  const vectors = new VectorArrayParameter(
-    rows.map((row) => row.vector),
-    oid,
-  );
+  const vectors = rows.map((row) => row.vector);
   return runFill(
     session,
     sql`
@@ -75,7 +73,7 @@ export async function fillRows(
         ${new TextArrayParameter(rows.map((row) => row.id))}::text[],
         ${new TextArrayParameter(rows.map((row) => String(row.page)))}::text[]::int8[],
         ${new BytesArrayParameter(rows.map((row) => row.hash))}::bytea[],
-        ${vectors}::${raw(quoteQualified(schema, "vector"))}[]) as w (collection, id, page, hash, vector)
+        ${vectorsParameter(store, vectors, version)}) as w (collection, id, page, hash, vector)
       where c.tenant_id = ${store.tenant}::text and c.collection = w.collection and c.${id} = w.id
         and c.content_hash = w.hash and c.${column} is null and ${fence(store)}
       returning (c.ctid::text::point)[0]::int8 = w.page as kept`,

@@ -1,12 +1,13 @@
 import sql from "sql-template-tag";
-import { decodeVector } from "../../db/codec.js";
+import type { VectorInput } from "../../db/sparse-vector.js";
 import { identifier } from "../../db/identifiers.js";
 import { ConfigurationError, UnknownModelError } from "../../errors.js";
 import { mean, ndcg, recall } from "../../ops/eval/metrics.js";
 import { integer } from "../../store/options.js";
 import { readingVersion, type OpenStore, type ScopedStore } from "../../store/open.js";
 import { planSearch, DEFAULT_EF_SEARCH } from "../../store/plan-search.js";
-import { embeddingAsText, runSearch, type DenseSearch } from "../../store/search.js";
+import { embeddingAsText, readEmbedding } from "../../store/embedding-column.js";
+import { runSearch, type DenseSearch } from "../../store/search.js";
 import type { SearchStrategy } from "../../store/search-strategy.js";
 import { toTenantId } from "../../store/tenant.js";
 import type { LiveVersion } from "../../store/versions/store-models.js";
@@ -81,7 +82,7 @@ export interface Comparison extends ComparisonVerdict {
 interface Asked {
   readonly label: string;
   readonly store: ScopedStore;
-  readonly vectors: readonly [before: readonly number[], after: readonly number[]];
+  readonly vectors: readonly [before: VectorInput, after: VectorInput];
   /** The row that is asked for its neighbours, and is none itself. */
   readonly self: string | undefined;
   readonly relevant: ReadonlyMap<string, number> | undefined;
@@ -169,7 +170,7 @@ async function sampleRows(
       { settings: store.settings },
     );
     for (const row of rows as { id: string; before: string; after: string }[]) {
-      const vectors = [decodeVector(row.before), decodeVector(row.after)] as const;
+      const vectors = [readEmbedding(row.before, before), readEmbedding(row.after, after)] as const;
       asked.push({ label: row.id, store, vectors, self: row.id, relevant: undefined });
     }
   }
@@ -254,7 +255,7 @@ async function askAll(
   };
 }
 
-function searchFor(vector: readonly number[], k: number): DenseSearch {
+function searchFor(vector: VectorInput, k: number): DenseSearch {
   return {
     vector,
     k,

@@ -19,7 +19,7 @@ export interface BackupColumn {
   readonly name: string;
   /** Filled by the server. */
   readonly generated: boolean;
-  /** Of type `vector` or `halfvec`. */
+  /** Of a type of pgvector. */
   readonly vector: boolean;
 }
 
@@ -161,7 +161,7 @@ export async function readStoredObjects(
               where i.indrelid = c.oid and i.indisprimary),
             'columns', (
               select jsonb_agg(jsonb_build_object('name', a.attname, 'generated', a.attgenerated <> '',
-                'vector', t.typname in ('vector', 'halfvec')) order by a.attnum)
+                'vector', t.typname in ('vector', 'halfvec', 'sparsevec')) order by a.attnum)
               from pg_attribute a join pg_type t on t.oid = a.atttypid
               where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped))
           order by c.relname)

@@ -81,7 +81,7 @@ export async function readTables(
           select jsonb_agg(jsonb_build_object('column', a.attname, 'type', t.typname) order by a.attnum)
           from pg_attribute a join pg_type t on t.oid = a.atttypid
           where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attstorage in ('x', 'm')
-            and t.typname in ('vector', 'halfvec')
+            and t.typname in ('vector', 'halfvec', 'sparsevec')
         ), '[]') as compressed
       from tables
       join pg_class c on c.oid = tables.oid

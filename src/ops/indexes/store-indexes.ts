@@ -1,3 +1,4 @@
+import type { VectorInput } from "../../db/sparse-vector.js";
 import type { OpenStore } from "../../store/open.js";
 import { readIndexSizing } from "../../store/index-sizing.js";
 import { adviseIndexes } from "./advice.js";
@@ -23,10 +24,10 @@ import { tune, type TuneReport } from "../tune/tune.js";
  */
 export class StoreIndexes {
   readonly #open: () => Promise<OpenStore>;
-  readonly #embed: ((text: string) => Promise<readonly number[]>) | undefined;
+  readonly #embed: ((text: string) => Promise<VectorInput>) | undefined;
 
   /** @param embed makes vectors of what `tune` is given as texts. */
-  constructor(open: () => Promise<OpenStore>, embed?: (text: string) => Promise<readonly number[]>) {
+  constructor(open: () => Promise<OpenStore>, embed?: (text: string) => Promise<VectorInput>) {
     this.#open = open;
     this.#embed = embed;
   }

@@ -23,18 +23,21 @@ export interface SizeEstimate {
   /** Memory of the machine with which searches find the graph in memory. */
   readonly memoryBytes: number;
   readonly cores: number;
-  /** The rule of thumb for the index: vectors x dimensions x 4 bytes x 2.5. */
+  /** The rule of thumb for the index: vectors x dimensions x 4 bytes x 2.5; of sparse ones, non-zeros x 8 bytes. */
   readonly ruleOfThumbBytes: number;
 }
 
 /** A lexical index in the steady state against the text, for one tenant and for many; see docs/decisions/0013. */
 const LEXICAL_SHARE = { one: 1.7, many: 2.5 };
-/** Bytes of one dimension in a compressed dump: digits of a float4 or of a float2. */
-const DUMPED_DIMENSION = { vector: 4.9, halfvec: 4.2 };
+/** Bytes of one number in a compressed dump: digits of a float4, of a float2, or of a place and its float4. */
+const DUMPED_NUMBER = { vector: 4.9, halfvec: 4.2, sparsevec: 7.5 };
 const DUMPED_TEXT = 0.45;
 /** Milliseconds that two cores need for one row of a graph, and for each of its dimensions, with the graph in memory. */
 const BUILD_ROW_MS = 0.2;
 const BUILD_DIMENSION_MS = 0.0002;
+/** The same for a value of a sparse vector, whose places are matched one after the other; and of a search, in its share. */
+const BUILD_VALUE_MS = 0.05;
+const SEARCH_VALUE_SHARE = 0.014;
 /** Time of a core for a search, in milliseconds, at 1,536 dimensions with the index in memory. */
 const SEARCH_MS = 2.5;
 /** A core that is busier than this makes searches wait. */
@@ -106,22 +109,27 @@ function complete(shape: SizeShape, table: TableSize, indexBytes: number, lexica
     // shared buffers, which are 0.4 of the machine.
     memoryBytes: Math.ceil(Math.max((hot + 512 * MIB) / 0.75, indexBytes / SHARED_BUFFERS)),
     cores: Math.max(2, Math.ceil((shape.qps * SEARCH_MS * searchShare(shape)) / 1_000 / BUSY)),
-    ruleOfThumbBytes: shape.vectors * shape.dimensions * 4 * 2.5,
+    ruleOfThumbBytes:
+      shape.vectors * (shape.storageType === "sparsevec" ? shape.nonZeros * 8 : shape.dimensions * 4) * 2.5,
   };
 }
 
-function buildSeconds({ vectors, dimensions }: SizeShape): number {
-  return (vectors * (BUILD_ROW_MS + BUILD_DIMENSION_MS * dimensions)) / 1_000;
+function buildSeconds(shape: SizeShape): number {
+  const { vectors, dimensions, storageType, nonZeros } = shape;
+  const compared = storageType === "sparsevec" ? BUILD_VALUE_MS * nonZeros : BUILD_DIMENSION_MS * dimensions;
+  return (vectors * (BUILD_ROW_MS + compared)) / 1_000;
 }
 
 function dumpBytes(shape: SizeShape): number {
-  const { vectors, dimensions, storageType, textBytes, metadataBytes, idBytes } = shape;
+  const { vectors, dimensions, storageType, nonZeros, textBytes, metadataBytes, idBytes } = shape;
+  const numbers = storageType === "sparsevec" ? nonZeros : dimensions;
   const texts = (textBytes + metadataBytes) * DUMPED_TEXT;
   // A hash in hexadecimal does not compress below its own length.
-  return Math.ceil(vectors * (dimensions * DUMPED_DIMENSION[storageType] + texts + 36 + idBytes * 0.6));
+  return Math.ceil(vectors * (numbers * DUMPED_NUMBER[storageType] + texts + 36 + idBytes * 0.6));
 }
 
 /** A search costs what it reads: mostly the vectors it compares. */
 function searchShare(shape: SizeShape): number {
+  if (shape.storageType === "sparsevec") return 0.2 + SEARCH_VALUE_SHARE * shape.nonZeros;
   return 0.2 + (0.8 * vectorBytes(shape)) / (8 + 1_536 * 4);
 }

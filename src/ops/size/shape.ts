@@ -1,6 +1,8 @@
 import { ConfigurationError } from "../../errors.js";
 import type { StorageType } from "../../schema/layout.js";
 import { integer } from "../../store/options.js";
+import { MAX_INDEXED_ELEMENTS, maxStoredDimensions, TYPICAL_ELEMENTS } from "../../store/storage.js";
+import { MAX_DIMENSIONS } from "../../store/vector-index.js";
 
 /** What is to be stored, as {@link estimateSize} takes it. */
 export interface SizeOptions {
@@ -9,6 +11,8 @@ export interface SizeOptions {
   dimensions: number;
   /** @defaultValue as a new store: `"vector"` up to 2,000 dimensions, `"halfvec"` up to 4,000 */
   storageType?: StorageType;
+  /** Values of a sparse vector that are not zero. @defaultValue 128 */
+  nonZeros?: number;
   /** Neighbours of an element of the HNSW graph. @defaultValue 16 */
   m?: number;
   /** @defaultValue 1 */
@@ -28,13 +32,11 @@ export interface SizeOptions {
 /** {@link SizeOptions} with nothing left open. */
 export type SizeShape = Readonly<Required<SizeOptions>>;
 
-/** Above this an HNSW index takes neither type, and estimates of a graph would be of nothing that can be built. */
-const MAX_DIMENSIONS: Readonly<Record<StorageType, number>> = { vector: 2_000, halfvec: 4_000 };
-
 /** @throws ConfigurationError for what cannot be stored or indexed. */
 export function checkShape(options: SizeOptions): SizeShape {
-  const dimensions = integer("dimensions", options.dimensions, 1, 16_000)!;
+  const dimensions = integer("dimensions", options.dimensions, 1, maxStoredDimensions(options.storageType))!;
   const storageType = options.storageType ?? (dimensions > MAX_DIMENSIONS.vector ? "halfvec" : "vector");
+  // Estimates of a graph would be of nothing that can be built.
   if (dimensions > MAX_DIMENSIONS[storageType]) {
     throw new ConfigurationError(
       `An HNSW index takes at most ${MAX_DIMENSIONS[storageType].toLocaleString("en")} dimensions of type ${storageType}, ` +
@@ -45,6 +47,7 @@ export function checkShape(options: SizeOptions): SizeShape {
     vectors: integer("vectors", options.vectors, 1, 1e12)!,
     dimensions,
     storageType,
+    nonZeros: integer("nonZeros", options.nonZeros, 1, MAX_INDEXED_ELEMENTS) ?? Math.min(dimensions, TYPICAL_ELEMENTS),
     m: integer("m", options.m, 2, 100) ?? 16,
     tenants: integer("tenants", options.tenants, 1, 1e9) ?? 1,
     textBytes: integer("textBytes", options.textBytes, 0, 1e9) ?? 1_000,
@@ -56,6 +59,11 @@ export function checkShape(options: SizeOptions): SizeShape {
 }
 
 /** Bytes of one stored vector, its header among them. */
-export function vectorBytes({ storageType, dimensions }: Pick<SizeShape, "storageType" | "dimensions">): number {
+export function vectorBytes({
+  storageType,
+  dimensions,
+  nonZeros,
+}: Pick<SizeShape, "storageType" | "dimensions" | "nonZeros">): number {
+  if (storageType === "sparsevec") return 16 + 8 * nonZeros;
   return 8 + dimensions * (storageType === "vector" ? 4 : 2);
 }

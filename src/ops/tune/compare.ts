@@ -1,13 +1,15 @@
 import sql, { raw, type Sql } from "sql-template-tag";
-import { VectorArrayParameter, VectorParameter } from "../../db/codec.js";
 import type { Session } from "../../db/database.js";
 import { quoteIdentifier, quoteQualified } from "../../db/identifiers.js";
+import { mix, type VectorInput } from "../../db/sparse-vector.js";
 import { ConfigurationError } from "../../errors.js";
+import { sentType, vectorParameter, vectorsParameter } from "../../store/embedding-column.js";
 import { operatorClass, operatorText } from "../../store/metric.js";
 import type { OpenStore } from "../../store/open.js";
 import { integer } from "../../store/options.js";
 import { setLocal, transact } from "../../store/partitions/locks.js";
 import { sampleVectors } from "../../store/recall-questions.js";
+import { storedBytes } from "../../store/storage.js";
 import { toTenantId } from "../../store/tenant.js";
 import { MAX_DIMENSIONS } from "../../store/vector-index.js";
 import { quantile } from "./measure.js";
@@ -15,8 +17,11 @@ import { findPlaces } from "./places.js";
 
 /** An index that one could build. */
 export interface IndexVariant {
-  /** What of the vectors is indexed: as they are, as float16, or one bit of each dimension, ranked again exactly. */
-  readonly storage: "vector" | "halfvec" | "binary";
+  /**
+   * What of the vectors is indexed: as they are, as float16, or one bit of each dimension, ranked again exactly. Sparse
+   * vectors are indexed as they are.
+   */
+  readonly storage: "vector" | "halfvec" | "binary" | "sparsevec";
   readonly m: number;
   readonly efConstruction: number;
 }
@@ -52,11 +57,15 @@ const DEFAULT_VARIANTS: readonly IndexVariant[] = [
   { storage: "halfvec", m: 16, efConstruction: 128 },
   { storage: "binary", m: 16, efConstruction: 128 },
 ];
+const SPARSE_VARIANTS: readonly IndexVariant[] = DEFAULT_VARIANTS.filter(({ storage }) => storage === "vector").map(
+  (variant) => ({ ...variant, storage: "sparsevec" }),
+);
 const EF_SEARCH = [40, 100, 200, 400, 800] as const;
 const QUESTIONS = 60;
 const ADDED = 0.55;
 const TIE = 1e-6;
 const SAMPLE = "langchain_pgvector_sample";
+const BATCH_BYTES = 8_000_000;
 
 /** Builds small indexes on a sample, in a temporary table; see `StoreIndexes.compare`. */
 export async function compareIndexes(open: OpenStore, options: CompareOptions): Promise<VariantReport[]> {
@@ -65,7 +74,7 @@ export async function compareIndexes(open: OpenStore, options: CompareOptions): 
   const target = options.targetRecall ?? 0.99;
   if (!(target > 0 && target <= 1))
     throw new ConfigurationError(`targetRecall must be above 0 and at most 1, got ${target}.`);
-  const variants = (options.variants ?? DEFAULT_VARIANTS).filter((variant) => isPossible(open, variant));
+  const variants = (options.variants ?? defaultVariants(open)).filter((variant) => isPossible(open, variant));
   const places = await findPlaces(open, options.tenantId === undefined ? undefined : toTenantId(options.tenantId));
   if (places[0] === undefined) throw new ConfigurationError("The table has no rows to take a sample of.");
   const say = options.onProgress ?? (() => undefined);
@@ -90,7 +99,12 @@ export async function compareIndexes(open: OpenStore, options: CompareOptions): 
   }, options.signal);
 }
 
+function defaultVariants({ model }: OpenStore): readonly IndexVariant[] {
+  return model.storageType === "sparsevec" ? SPARSE_VARIANTS : DEFAULT_VARIANTS;
+}
+
 function isPossible({ model }: OpenStore, { storage }: IndexVariant): boolean {
+  if ((storage === "sparsevec") !== (model.storageType === "sparsevec")) return false;
   if (storage === "binary") return true;
   // A float16 column has no more to give than it holds.
   if (storage === "vector" && model.storageType !== "vector") return false;
@@ -98,51 +112,51 @@ function isPossible({ model }: OpenStore, { storage }: IndexVariant): boolean {
 }
 
 /** See `sampleQuestions` for why not the rows themselves. */
-function mixture(vectors: readonly (readonly number[])[]): number[] {
-  const pick = (): readonly number[] => vectors[Math.floor(Math.random() * vectors.length)]!;
-  const [first, second] = [pick(), pick()];
-  return first.map((value, place) => value + ADDED * second[place]!);
+function mixture(vectors: readonly VectorInput[]): VectorInput {
+  const pick = (): VectorInput => vectors[Math.floor(Math.random() * vectors.length)]!;
+  return mix(pick(), pick(), ADDED);
 }
 
-async function fill(session: Session, { model, server }: OpenStore, vectors: readonly number[][]): Promise<void> {
-  const type = quoteQualified(server.vector.schema, "vector");
+async function fill(session: Session, open: OpenStore, vectors: readonly VectorInput[]): Promise<void> {
+  const { model, server } = open;
+  const type = quoteQualified(server.vector.schema, sentType(model));
   await session.execute({
     name: "create-sample",
     sql: raw(`create temporary table ${SAMPLE} (embedding ${type}(${model.dimensions}) not null)`),
   });
-  const batch = Math.max(1, Math.floor(2_000_000 / model.dimensions));
+  const batch = Math.max(1, Math.floor(BATCH_BYTES / storedBytes(model)));
   for (let start = 0; start < vectors.length; start += batch) {
-    const part = new VectorArrayParameter(vectors.slice(start, start + batch), server.vector.oid);
+    const part = vectorsParameter(open, vectors.slice(start, start + batch), model);
     await session.execute({
       name: "fill-sample",
-      sql: sql`insert into pg_temp.${raw(SAMPLE)} select unnest(${part}::${raw(type)}[])`,
+      sql: sql`insert into pg_temp.${raw(SAMPLE)} select unnest(${part})`,
     });
   }
   await session.execute({ name: "analyze-sample", sql: raw(`analyze pg_temp.${SAMPLE}`) });
 }
 
 interface Asked {
-  readonly vector: readonly number[];
+  readonly vector: VectorInput;
   /** Distance of the last of the true nearest. */
   readonly limit: number;
 }
 
-async function askSample(session: Session, open: OpenStore, vector: readonly number[], k: number): Promise<Asked> {
+async function askSample(session: Session, open: OpenStore, vector: VectorInput, k: number): Promise<Asked> {
   const found = await transact(session, { enable_indexscan: "off" }, () =>
     session.execute({ name: "sample-exact", sql: exactly(open, vector, k) }),
   );
   return { vector, limit: found.rows.at(-1)!["distance"] as number };
 }
 
-function exactly(open: OpenStore, vector: readonly number[], k: number): Sql {
+function exactly(open: OpenStore, vector: VectorInput, k: number): Sql {
   const distance = sql`embedding ${operator(open)} ${asVector(open, vector)}`;
   return sql`select ${distance} as distance from pg_temp.${raw(SAMPLE)} order by ${distance} limit ${k}::int8`;
 }
 
 const operator = ({ options, server }: OpenStore): Sql => raw(operatorText(options.metric, server.vector.schema));
 
-function asVector({ server }: OpenStore, vector: readonly number[]): Sql {
-  return sql`${new VectorParameter(vector)}::${raw(quoteQualified(server.vector.schema, "vector"))}`;
+function asVector(open: OpenStore, vector: VectorInput): Sql {
+  return vectorParameter(open, vector, { storageType: sentType(open.model) });
 }
 
 /** The expression of a variant that is indexed, and that searches are ordered by. */
@@ -156,9 +170,10 @@ function indexed(
   const qualified = (name: string): string => quoteQualified(schema, name);
   switch (storage) {
     case "vector":
+    case "sparsevec":
       return {
         expression: value,
-        opclass: operatorClass(options.metric, { storageType: "vector", quantization: "none" }, schema),
+        opclass: operatorClass(options.metric, { storageType: storage, quantization: "none" }, schema),
         operator: operator(open),
       };
     case "halfvec":
@@ -238,16 +253,10 @@ async function searchSample(
 }
 
 /** Float16 and bits only find candidates; the vectors themselves rank them, as a store would. */
-function searchSql(
-  open: OpenStore,
-  variant: IndexVariant,
-  vector: readonly number[],
-  efSearch: number,
-  k: number,
-): Sql {
+function searchSql(open: OpenStore, variant: IndexVariant, vector: VectorInput, efSearch: number, k: number): Sql {
   const place = indexed(open, variant, sql`embedding`);
   const query = indexed(open, variant, asVector(open, vector));
-  const candidates = variant.storage === "vector" ? k : efSearch;
+  const candidates = variant.storage === "halfvec" || variant.storage === "binary" ? efSearch : k;
   return sql`
     with nearest as materialized (
       select embedding from pg_temp.${raw(SAMPLE)}

@@ -1,3 +1,4 @@
+import type { VectorInput } from "../../db/sparse-vector.js";
 import type { SearchSetting } from "../../store/index-note.js";
 import { askExactly, sampleQuestions } from "../../store/recall-questions.js";
 import { planSearch } from "../../store/plan-search.js";
@@ -19,7 +20,7 @@ const QUESTIONS = 30;
 /** Measures tenants of every size as the store serves them; nothing without tenancy. */
 export async function measureTenants(
   places: readonly TunePlace[],
-  given: readonly (readonly number[])[] | undefined,
+  given: readonly VectorInput[] | undefined,
   { efSearch, probes }: SearchSetting,
   { k, budgetMs }: CheckedTuneOptions,
   signal: AbortSignal | undefined,

@@ -1,3 +1,4 @@
+import type { VectorInput } from "../../db/sparse-vector.js";
 import { SQLSTATE, sqlstateOf } from "../../db/sqlstate.js";
 import { ConfigurationError } from "../../errors.js";
 import type { FilterNode } from "../../store/filter/index.js";
@@ -49,7 +50,7 @@ const BEYOND = 1;
 export async function tune(
   open: OpenStore,
   options: TuneOptions,
-  embed?: (text: string) => Promise<readonly number[]>,
+  embed?: (text: string) => Promise<VectorInput>,
 ): Promise<TuneReport> {
   const checked = checkTuneOptions(options);
   options.signal?.throwIfAborted();
@@ -158,23 +159,23 @@ async function recommend(
 ): Promise<Pick<TuneReport, "points" | "recommended" | "reached">> {
   const checked = new Map<TunePoint, TuneReport["recommended"]>();
   const withChecked = (): TunePoint[] => points.map((point) => checked.get(point) ?? point);
-  const checkOne = async (point: TunePoint): Promise<TuneReport["recommended"]> => {
+  const askAgain = async (point: TunePoint): Promise<TuneReport["recommended"]> => {
     const recommended = { ...point, heldBackRecall: (await check(point)).recall };
     checked.set(point, recommended);
     return recommended;
   };
   for (const point of candidates(points, target)) {
-    const recommended = await checkOne(point);
+    const recommended = await askAgain(point);
     if (qualifies(recommended, target)) return { points: withChecked(), recommended, reached: true };
   }
   const best = points.toSorted((a, b) => b.recall - a.recall)[0]!;
-  const recommended = checked.get(best) ?? (await checkOne(best));
+  const recommended = checked.get(best) ?? (await askAgain(best));
   return { points: withChecked(), recommended, reached: false };
 }
 
 async function ask(
   places: readonly TunePlace[],
-  given: readonly (readonly number[])[] | undefined,
+  given: readonly VectorInput[] | undefined,
   { maxQueries, k, budgetMs }: CheckedTuneOptions,
   signal: AbortSignal | undefined,
 ): Promise<Question[]> {

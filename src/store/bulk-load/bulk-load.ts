@@ -1,7 +1,9 @@
+import { mostElements } from "../indexed-elements.js";
 import type { ScopedStore } from "../open.js";
+import { storedBytes } from "../storage.js";
 import type { LiveVersion } from "../versions/store-models.js";
 import { BatchWriter } from "./batch-writer.js";
-import { Batch } from "./batch.js";
+import { Batch, keptType } from "./batch.js";
 import { Checkpoint } from "./checkpoint.js";
 import { chooseWriter } from "./choose-writer.js";
 import { GroupEmbedder } from "./embed-groups.js";
@@ -41,10 +43,11 @@ export async function bulkLoad(
   await checkpoint.open();
   const progress = new ProgressReport(plan.total, checkpoint.rowsDone, rejects, options.onProgress);
   const versions = versionsToLoad(store);
+  const limits = await Promise.all(versions.map((version) => mostElements(store, version)));
   const writer = await chooseWriter(store, versions, signal);
   const record = checkpoint.record.bind(checkpoint);
   const writing = new BatchWriter(store, versions, writer, rejects, record, signal);
-  const embedder = new GroupEmbedder(store, versions, plan.embed, rejects, signal);
+  const embedder = new GroupEmbedder(store, versions, limits, plan.embed, rejects, signal);
   const groups = readGroups(source, { size: plan.embed.batchSize, checkpoint, rejects, signal });
   const care = new TableCare(store);
   try {
@@ -91,12 +94,8 @@ function versionsToLoad({ models }: ScopedStore): LiveVersion[] {
 }
 
 function batchesFor(versions: readonly LiveVersion[], { path }: RowWriter, plan: BulkLoadPlan): Batch[] {
-  const types = versions.map(({ dimensions, storageType }) => ({
-    dimensions,
-    // Arrays of vectors are what that path sends, whatever the column's type.
-    type: path === "arrays" ? ("vector" as const) : storageType,
-  }));
-  const rowBytes = types.reduce((sum, { dimensions, type }) => sum + 8 + dimensions * (type === "vector" ? 4 : 2), 0);
+  const types = versions.map((version) => keptType(version, path));
+  const rowBytes = types.reduce((sum, type) => sum + 8 + storedBytes(type), 0);
   const rows = plan.batchRows ?? Math.min(10_000, Math.max(100, Math.floor(BATCH_BYTES[path] / rowBytes)));
   return Array.from({ length: BATCHES }, () => new Batch(rows, BATCH_BYTES[path], types));
 }

@@ -2,9 +2,11 @@ import { orAbort } from "../../db/abort.js";
 import { pause } from "../../db/pause.js";
 import { failureOf, mayPass } from "../../embeddings/failure.js";
 import { RateLimit } from "../../embeddings/rate-limit.js";
+import type { VectorInput } from "../../db/sparse-vector.js";
 import { ModelProviderError } from "../../errors.js";
 import { encryptRows } from "../content-cipher.js";
 import type { ScopedStore } from "../open.js";
+import { checkMostElements } from "../indexed-elements.js";
 import { checkVector } from "../vectors.js";
 import { foreignVectors, type LiveVersion } from "../versions/store-models.js";
 import { checkVectorCount } from "../versions/vectors-for.js";
@@ -16,7 +18,7 @@ import { isRowError, type Rejects } from "./rejects.js";
 /** A row that only has to be written. */
 export interface ReadyRow extends SourceRow {
   /** Of each version that the load writes, where there is one. */
-  readonly vectors: readonly (ArrayLike<number> | undefined)[];
+  readonly vectors: readonly (VectorInput | undefined)[];
 }
 
 export interface ReadyGroup extends Group {
@@ -33,6 +35,8 @@ export class GroupEmbedder {
   constructor(
     private readonly store: ScopedStore,
     private readonly versions: readonly LiveVersion[],
+    /** Values other than zero that vectors of each version may have. */
+    private readonly limits: readonly number[],
     private readonly plan: BulkLoadPlan["embed"],
     private readonly rejects: Rejects,
     private readonly signal: AbortSignal | undefined,
@@ -54,7 +58,7 @@ export class GroupEmbedder {
   }
 
   async #prepare({ rows, end }: Group): Promise<ReadyGroup> {
-    const found = this.versions.map(() => new Map<number, ArrayLike<number>>());
+    const found = this.versions.map(() => new Map<number, VectorInput>());
     for (const request of requestsFor(this.versions)) await this.#fill(request, rows, found);
     const ready: ReadyRow[] = [];
     for (const row of rows) {
@@ -81,9 +85,9 @@ export class GroupEmbedder {
   async #fill(
     { embedder, indexes }: EmbedRequest,
     rows: readonly SourceRow[],
-    found: readonly Map<number, ArrayLike<number>>[],
+    found: readonly Map<number, VectorInput>[],
   ): Promise<void> {
-    const fits = (row: number, vector: ArrayLike<number>): void => {
+    const fits = (row: number, vector: VectorInput): void => {
       for (const index of indexes) {
         found[index]!.set(row, this.versions[index]!.embedder?.fit(vector) ?? vector);
       }
@@ -149,11 +153,12 @@ export class GroupEmbedder {
     }
   }
 
-  #passes(row: SourceRow, vector: ArrayLike<number>, version: LiveVersion, needed: boolean): boolean {
+  #passes(row: SourceRow, vector: VectorInput, version: LiveVersion, needed: boolean): boolean {
     const { model, options } = this.store;
     const metric = version.version === model.version ? options.metric : version.metric;
     try {
       checkVector(vector, version, metric, () => "Its vector");
+      checkMostElements(vector, this.limits[this.versions.indexOf(version)]!, () => "Its vector");
       return true;
     } catch (error) {
       if (!isRowError(error)) throw error;

@@ -1,11 +1,12 @@
 import type { DocumentInterface } from "@langchain/core/documents";
+import type { SparseVector } from "../../db/sparse-vector.js";
 import { ConfigurationError } from "../../errors.js";
 import { integer } from "../options.js";
 
 /** A document to be embedded on the way, or one with its vector, which must stay as it is until the load is done. */
 export type BulkLoadItem =
   | DocumentInterface
-  | { readonly document: DocumentInterface; readonly embedding: number[] | Float32Array }
+  | { readonly document: DocumentInterface; readonly embedding: number[] | Float32Array | SparseVector }
   /** A row that the source could not read: it is rejected with this cause. */
   | Error;
 

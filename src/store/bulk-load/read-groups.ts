@@ -1,6 +1,7 @@
 import type { DocumentInterface } from "@langchain/core/documents";
 import { orAbort } from "../../db/abort.js";
 import { Breather } from "../../db/breather.js";
+import type { VectorInput } from "../../db/sparse-vector.js";
 import { IngestError } from "../../errors.js";
 import { toChunkRow, type ChunkRow } from "../rows.js";
 import type { BulkLoadItem, BulkLoadSource } from "./options.js";
@@ -15,7 +16,7 @@ export interface SourceRow extends ChunkRow {
   readonly ownId: boolean;
   /** Hash of the content as the source gave it. */
   readonly sourceHash: Uint8Array;
-  readonly vector: ArrayLike<number> | undefined;
+  readonly vector: VectorInput | undefined;
 }
 
 /** Rows that follow each other. */
@@ -106,7 +107,7 @@ function toSourceRow(item: BulkLoadItem, row: number, rejects: Rejects): SourceR
   }
 }
 
-function partsOf(item: BulkLoadItem, row: number): { document: DocumentInterface; embedding?: ArrayLike<number> } {
+function partsOf(item: BulkLoadItem, row: number): { document: DocumentInterface; embedding?: VectorInput } {
   if (typeof item !== "object" || item === null) {
     throw new IngestError(`it is ${item === null ? "null" : typeof item}, not a document.`, row);
   }

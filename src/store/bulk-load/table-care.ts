@@ -2,6 +2,7 @@ import sql from "sql-template-tag";
 import { pause } from "../../db/pause.js";
 import { quoteQualified } from "../../db/identifiers.js";
 import type { ScopedStore } from "../open.js";
+import { storedBytes } from "../storage.js";
 import { findVacuumable, vacuumRelations } from "../vacuum.js";
 import {
   dropVectorIndexes,
@@ -133,6 +134,6 @@ export class TableCare {
       name: "table-size",
       sql: sql`select pg_table_size(to_regclass(${quoteQualified(schema, options.layout.table)}::text))::float8 as bytes`,
     });
-    return (rows[0]!["bytes"] as number) / (model.dimensions * (model.storageType === "vector" ? 4 : 2));
+    return (rows[0]!["bytes"] as number) / storedBytes(model);
   }
 }

@@ -2,7 +2,7 @@ import sql, { join, raw, type Sql } from "sql-template-tag";
 import { CopyEncoder } from "../../db/copy-encoder.js";
 import type { Session } from "../../db/database.js";
 import { identifier, quoteQualified } from "../../db/identifiers.js";
-import type { VectorSlab } from "../../db/vector-slab.js";
+import type { Slab } from "../../db/vector-slab.js";
 import { SUPPLIED_SETTING } from "../../schema/vector-trigger.js";
 import { ensureCollection } from "../collections.js";
 import type { ScopedStore } from "../open.js";
@@ -29,7 +29,7 @@ function written(store: ScopedStore, versions: readonly LiveVersion[]) {
   return {
     versions: places.map(({ version }) => version),
     columns: places.map(({ version }) => identifier(version.column)),
-    slabsOf: (batch: Batch): VectorSlab[] => places.map(({ index }) => batch.slabs[index]!),
+    slabsOf: (batch: Batch): Slab[] => places.map(({ index }) => batch.slabs[index]!),
     /** Whether each column comes with a vector for every row. */
     complete: (batch: Batch, rows: readonly BatchRow[]): WrittenColumn[] =>
       places.map(({ version, index }) => ({
@@ -106,7 +106,7 @@ export function stagingWriter(store: ScopedStore, versions: readonly LiveVersion
   };
 }
 
-/** Binary arrays, as in `addVectors`: needs neither COPY nor temporary tables. The slabs must hold float32. */
+/** Binary arrays, as in `addVectors`: needs neither COPY nor temporary tables. The slabs must hold float32 or sparse vectors. */
 export function arrayWriter(store: ScopedStore, versions: readonly LiveVersion[]): RowWriter {
   const { versions: live, slabsOf, complete } = written(store, versions);
   return {

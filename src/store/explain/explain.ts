@@ -2,6 +2,7 @@ import sql from "sql-template-tag";
 import { quoteQualified } from "../../db/identifiers.js";
 import type { Settings } from "../../db/settings.js";
 import { EPOCHS_TABLE } from "../../schema/layout.js";
+import type { VectorInput } from "../../db/sparse-vector.js";
 import type { ScopedStore } from "../open.js";
 import type { SearchOptions } from "../search-hit.js";
 import { explainText } from "./explain-text.js";
@@ -18,8 +19,8 @@ import { checkSelect, type RawQuery } from "./select-only.js";
 export interface Explainable {
   readonly scoped: () => Promise<ScopedStore>;
   /** Does the work anew when the store's models have changed meanwhile. */
-  readonly run: <T>(query: string | readonly number[], work: (store: ScopedStore) => Promise<T>) => Promise<T>;
-  readonly search: (query: string | readonly number[], store: ScopedStore) => Promise<unknown>;
+  readonly run: <T>(query: string | VectorInput, work: (store: ScopedStore) => Promise<T>) => Promise<T>;
+  readonly search: (query: string | VectorInput, store: ScopedStore) => Promise<unknown>;
 }
 
 /**
@@ -27,7 +28,7 @@ export interface Explainable {
  * role and tenant. A query of the caller's own runs once, in a transaction that is read-only and rolled back.
  */
 export async function explain(
-  query: string | readonly number[] | RawQuery,
+  query: string | VectorInput | RawQuery,
   options: SearchOptions,
   { scoped, run, search }: Explainable,
 ): Promise<Explanation> {
@@ -45,7 +46,7 @@ export async function explain(
 }
 
 async function explainSearch(
-  query: string | readonly number[],
+  query: string | VectorInput,
   search: Explainable["search"],
   store: ScopedStore,
 ): Promise<Explanation> {
@@ -65,7 +66,7 @@ async function explainSearch(
 
 const EXPLAIN = "explain /* langchain-pgvector:explain */ (analyze, buffers, settings, format json)";
 
-function isRaw(query: string | readonly number[] | RawQuery): query is RawQuery {
+function isRaw(query: string | VectorInput | RawQuery): query is RawQuery {
   return typeof query === "object" && "sql" in query;
 }
 

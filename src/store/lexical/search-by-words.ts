@@ -1,3 +1,4 @@
+import type { VectorInput } from "../../db/sparse-vector.js";
 import { ConfigurationError } from "../../errors.js";
 import { checkFusion, checkWeights, type Fusion, type FusionWeights } from "../fusion/fusion.js";
 import type { ScopedStore } from "../open.js";
@@ -23,7 +24,7 @@ export interface WordsRequest {
  * @throws ConfigurationError for a vector that is to be searched by words, and for options that are none.
  */
 export function checkWords(
-  query: string | readonly number[],
+  query: string | VectorInput,
   options: SearchOptions,
   store: ResolvedOptions,
 ): WordsRequest | undefined {
@@ -48,7 +49,7 @@ export async function searchByWords(
   store: ScopedStore,
   request: Omit<DenseSearch, "vector">,
   words: WordsRequest | undefined,
-  embed: () => Promise<readonly number[]>,
+  embed: () => Promise<VectorInput>,
 ): Promise<SearchHit[] | undefined> {
   if (words === undefined) return undefined;
   const vector = words.searchType === "hybrid" ? await embed() : undefined;

@@ -1,13 +1,13 @@
 import { Document } from "@langchain/core/documents";
 import sql, { empty, type Sql } from "sql-template-tag";
-import { decodeVector } from "../../db/codec.js";
 import type { ReadRoute } from "../../db/database.js";
 import { ConfigurationError } from "../../errors.js";
+import { embeddingAsText, toEmbedded, type Embedded } from "../embedding-column.js";
 import { fuse, type Fusion, type FusionWeights } from "../fusion/fusion.js";
 import { regexFilterError, type FilterNode } from "../filter/index.js";
 import { similarityOf } from "../metric.js";
 import { scope, type OpenStore, type ScopedStore } from "../open.js";
-import { distanceTo, embeddingAsText, searchByVector, type DenseSearch } from "../search.js";
+import { distanceTo, searchByVector, type DenseSearch } from "../search.js";
 import type { OpenLexical } from "./open.js";
 import { parseLexicalQuery, type LexicalQuery } from "./query.js";
 import { lexicalLeg, lexicalReport, type Effort, type ExtraTerm } from "./statement.js";
@@ -34,7 +34,7 @@ export interface HybridSearch extends DenseSearch {
 }
 
 /** One row found by words, by vector, or by both. */
-export interface WordHit {
+export interface WordHit extends Readonly<Embedded> {
   readonly document: Document;
   /** Higher is better, 0 to 1: the share of the highest BM25 there could be, or the fused score of a hybrid search. */
   readonly score: number;
@@ -42,7 +42,6 @@ export interface WordHit {
   readonly similarity?: number;
   readonly dense?: { readonly rank: number; readonly distance: number };
   readonly lexical?: { readonly rank: number; readonly bm25: number; readonly terms: readonly string[] };
-  readonly embedding?: number[];
 }
 
 /** The lexical index of a store. @throws ConfigurationError with the cure when it has none that is complete. */
@@ -259,7 +258,7 @@ function toWordHit(row: WordRow, report: Report, store: ScopedStore): WordHit {
     ...(row.bm25 !== null && {
       lexical: { rank: Number(row.place), bm25: row.bm25, terms: matchedTerms(row, report) },
     }),
-    ...(row.embedding != null && { embedding: decodeVector(row.embedding) }),
+    ...toEmbedded(row.embedding, store.model),
   };
 }
 

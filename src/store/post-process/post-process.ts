@@ -1,4 +1,5 @@
 import type { Callbacks } from "@langchain/core/callbacks/manager";
+import type { VectorInput } from "../../db/sparse-vector.js";
 import { ConfigurationError } from "../../errors.js";
 import type { Filter } from "../filter/index.js";
 import type { PostgresVectorStore } from "../postgres-vector-store.js";
@@ -37,7 +38,7 @@ const CANDIDATES_PER_HIT = 4;
  */
 export function searchInSteps(
   store: NonNullable<PostProcessContext["store"]>,
-  query: string | readonly number[],
+  query: string | VectorInput,
   options: SearchOptions,
   search: (options: SearchOptions) => Promise<SearchHit[]>,
 ): Promise<SearchHit[]> | undefined {
@@ -85,6 +86,6 @@ export function storeOf({ store }: PostProcessContext, step: string): NonNullabl
 }
 
 function withoutEmbedding(hit: SearchHit): SearchHit {
-  const { embedding: _, ...rest } = hit;
+  const { embedding: _, sparseEmbedding: __, ...rest } = hit;
   return rest;
 }

@@ -1,4 +1,6 @@
 import { orAbort } from "../../db/abort.js";
+import type { VectorInput } from "../../db/sparse-vector.js";
+import { embeddedVector } from "../embedding-column.js";
 import { planGet } from "../get.js";
 import type { ScopedStore } from "../open.js";
 import { foreignVectors } from "../versions/store-models.js";
@@ -24,7 +26,7 @@ export interface FoundVectors {
   /** What all of them are of. */
   readonly modelVersion: number;
   /** By the id of the chunk. */
-  readonly vectors: ReadonlyMap<string, ArrayLike<number>>;
+  readonly vectors: ReadonlyMap<string, VectorInput>;
   /** Texts that had to be embedded. */
   readonly embedded: number;
 }
@@ -35,9 +37,7 @@ export async function findVectors(store: ScopedStore, { chunks, cache, signal }:
   const vectors = await vectorsOfTwins(store, chunks);
   const missing = chunks.filter(({ id }) => !vectors.has(id));
   const texts = [...new Set(missing.map(({ text }) => text))];
-  const byText = new Map<string, ArrayLike<number>>(
-    cache && texts.length > 0 ? await readVectorCache(store, texts) : [],
-  );
+  const byText = new Map<string, VectorInput>(cache && texts.length > 0 ? await readVectorCache(store, texts) : []);
   const unknown = texts.filter((text) => !byText.has(text));
   if (unknown.length > 0) {
     const made = await orAbort(embed(store, unknown), signal);
@@ -57,16 +57,13 @@ async function embed(store: ScopedStore, texts: readonly string[]): Promise<Arra
   return made.map((vector) => embedder.fit(vector));
 }
 
-async function vectorsOfTwins(
-  store: ScopedStore,
-  chunks: readonly WantedVector[],
-): Promise<Map<string, ArrayLike<number>>> {
+async function vectorsOfTwins(store: ScopedStore, chunks: readonly WantedVector[]): Promise<Map<string, VectorInput>> {
   const twins = [...new Set(chunks.flatMap(({ twin }) => twin ?? []))];
   if (twins.length === 0) return new Map();
   const stored = await planGet({ ids: twins, include: ["embeddings"] }, store.options.contentCipher)(store);
-  const found = new Map(stored.map(({ id, embedding }) => [id, embedding]));
+  const found = new Map(stored.map((chunk) => [chunk.id, embeddedVector(chunk)]));
   return new Map(
-    chunks.flatMap(({ id, twin }): [string, ArrayLike<number>][] => {
+    chunks.flatMap(({ id, twin }): [string, VectorInput][] => {
       const vector = twin === undefined ? undefined : found.get(twin);
       return vector === undefined ? [] : [[id, vector]];
     }),

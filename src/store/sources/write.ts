@@ -3,6 +3,7 @@ import type { DocumentInterface } from "@langchain/core/documents";
 import sql from "sql-template-tag";
 import { TextArrayParameter } from "../../db/codec.js";
 import type { Session } from "../../db/database.js";
+import type { VectorInput } from "../../db/sparse-vector.js";
 import { encryptRows } from "../content-cipher.js";
 import { scope, type ScopedStore } from "../open.js";
 import { toChunkRows } from "../rows.js";
@@ -27,7 +28,7 @@ export interface SourceChange {
 export interface EmbeddedChunk {
   /** With an id. */
   readonly document: DocumentInterface;
-  readonly vector: ArrayLike<number>;
+  readonly vector: VectorInput;
   /** The model version that the vector is of, the same for all; of the store's own embedder without it. */
   readonly modelVersion?: number | undefined;
 }

@@ -1,3 +1,4 @@
+import type { SparseVector } from "../../db/sparse-vector.js";
 import type { Metric, StorageType } from "../../schema/layout.js";
 
 /** The embedding model whose vectors an export holds. */
@@ -49,8 +50,8 @@ export interface ExportedChunk {
   readonly contentHash: Uint8Array;
   /** ISO 8601 in UTC with microseconds. */
   readonly createdAt: string;
-  /** `length === dimensions` of the header; null while the chunk waits for its vector. */
-  readonly embedding: Float32Array | null;
+  /** Of the `dimensions` of the header; null while the chunk waits for its vector. */
+  readonly embedding: Float32Array | SparseVector | null;
 }
 
 /** One message of a conversation, exactly as it is stored. */

@@ -1,12 +1,12 @@
 import sql, { empty, type Sql } from "sql-template-tag";
-import { decodeVector } from "../../db/codec.js";
+import { isSparse } from "../../db/sparse-vector.js";
 import { qualified } from "../../db/identifiers.js";
 import { administrationSettings } from "../../db/tenant-scope.js";
 import { findTenantRelations, type SecuredRelation } from "../../schema/tenant-relations.js";
 import { sourceTables } from "../../schema/layout.js";
+import { embeddingAsText, readEmbedding } from "../embedding-column.js";
 import { scopeTo, type OpenStore } from "../open.js";
 import { integer } from "../options.js";
-import { embeddingAsText } from "../search.js";
 import { EXPORT_FORMAT, type ExportedChunk, type ExportRecord } from "./export-record.js";
 import { exportMessages } from "./messages.js";
 import { fence } from "../versions/fence.js";
@@ -130,7 +130,7 @@ async function* exportChunks(
       { name: "export-chunks", sql: pageSql(store, tenant, pageRows, last) },
       { settings: administrationSettings(tenant), signal },
     );
-    for (const row of rows as unknown as ChunkRow[]) yield toChunk(row);
+    for (const row of rows as unknown as ChunkRow[]) yield toChunk(row, store);
     last = rows.at(-1) as ChunkRow | undefined;
     if (rows.length < pageRows) return;
   }
@@ -159,7 +159,8 @@ interface ChunkRow {
   embedding: string | null;
 }
 
-function toChunk(row: ChunkRow): ExportedChunk {
+function toChunk(row: ChunkRow, { model }: OpenStore): ExportedChunk {
+  const vector = row.embedding === null ? null : readEmbedding(row.embedding, model);
   return {
     type: "chunk",
     collection: row.collection,
@@ -168,6 +169,6 @@ function toChunk(row: ChunkRow): ExportedChunk {
     metadata: row.metadata,
     contentHash: new Uint8Array(Buffer.from(row.hash, "base64")),
     createdAt: row.created_at,
-    embedding: row.embedding === null ? null : Float32Array.from(decodeVector(row.embedding)),
+    embedding: vector === null || isSparse(vector) ? vector : Float32Array.from(vector),
   };
 }

@@ -1,10 +1,11 @@
-import sql, { raw, type Sql } from "sql-template-tag";
-import { BytesArrayParameter, TextArrayParameter, VectorArrayParameter } from "../../db/codec.js";
+import sql, { type Sql } from "sql-template-tag";
+import { BytesArrayParameter, TextArrayParameter } from "../../db/codec.js";
 import type { Session } from "../../db/database.js";
-import { identifier, qualified, quoteQualified } from "../../db/identifiers.js";
+import { identifier, qualified } from "../../db/identifiers.js";
 import { ConfigurationError, DimensionMismatchError, IngestError, UnknownModelError } from "../../errors.js";
 import { findTenantRelations } from "../../schema/tenant-relations.js";
-import { asEmbedding, refreshModels, scopeTo, type OpenStore, type ScopedStore } from "../open.js";
+import { asEmbedding, vectorsParameter } from "../embedding-column.js";
+import { refreshModels, scopeTo, type OpenStore, type ScopedStore } from "../open.js";
 import { integer } from "../options.js";
 import { sourcesTable } from "../sources/records.js";
 import { nextVersion } from "../sources/write.js";
@@ -212,18 +213,13 @@ async function upsertChunks(
 ): Promise<void> {
   const embedded = chunks.filter((chunk) => chunk.embedding !== null);
   const waiting = chunks.filter((chunk) => chunk.embedding === null);
-  const { schema, oid } = store.server.vector;
-  const type = raw(quoteQualified(schema, "vector"));
-  const vectors = new VectorArrayParameter(
-    embedded.map((chunk) => chunk.embedding!),
-    oid,
-  );
-  if (embedded.length > 0) await upsertRows(store, session, embedded, version, sql`${vectors}::${type}[]`);
+  const vectors = embedded.map((chunk) => chunk.embedding!);
+  if (embedded.length > 0) {
+    await upsertRows(store, session, embedded, version, vectorsParameter(store, vectors, version));
+  }
   if (waiting.length > 0) {
-    {
-      const nothing = sql`array_fill(null::${type}, array[${waiting.length}::int4])`;
-      await upsertRows(store, session, waiting, version, nothing);
-    }
+    const nothing = sql`array_fill(${asEmbedding(store, sql`null`, version)}, array[${waiting.length}::int4])`;
+    await upsertRows(store, session, waiting, version, nothing);
   }
 }
 

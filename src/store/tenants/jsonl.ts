@@ -1,8 +1,10 @@
+import type { SparseVector } from "../../db/sparse-vector.js";
 import { IngestError } from "../../errors.js";
 import type { ExportedChunk, ExportRecord } from "./export-record.js";
 
 /**
- * One record as a line of JSON, without its line end. Bytes are base64; a vector is its float32 numbers, little-endian.
+ * One record as a line of JSON, without its line end. Bytes are base64; a vector is its float32 numbers, little-endian, and
+ * a sparse one an object.
  */
 export function toJsonLine(record: ExportRecord): string {
   if (record.type !== "chunk") return JSON.stringify(record);
@@ -10,7 +12,7 @@ export function toJsonLine(record: ExportRecord): string {
   return JSON.stringify({
     ...rest,
     contentHash: Buffer.from(contentHash).toString("base64"),
-    embedding: embedding === null ? null : vectorToBase64(embedding),
+    embedding: embedding instanceof Float32Array ? vectorToBase64(embedding) : embedding,
   });
 }
 
@@ -71,7 +73,7 @@ const FIELDS: Record<ExportRecord["type"], Fields> = {
     metadata: ["string"],
     contentHash: ["string"],
     createdAt: ["string"],
-    embedding: ["string", "null"],
+    embedding: ["string", "object", "null"],
   },
   end: { chunks: ["number"] },
 };
@@ -82,14 +84,14 @@ function kindOf(value: unknown): string {
 
 interface ChunkLine extends Omit<ExportedChunk, "contentHash" | "embedding"> {
   contentHash: string;
-  embedding: string | null;
+  embedding: string | SparseVector | null;
 }
 
 function toChunk({ contentHash, embedding, ...rest }: ChunkLine): ExportedChunk {
   return {
     ...rest,
     contentHash: new Uint8Array(Buffer.from(contentHash, "base64")),
-    embedding: embedding === null ? null : vectorFromBase64(embedding),
+    embedding: typeof embedding === "string" ? vectorFromBase64(embedding) : embedding,
   };
 }
 

@@ -1,6 +1,7 @@
 import sql from "sql-template-tag";
 import { orAbort } from "../../db/abort.js";
 import { qualified } from "../../db/identifiers.js";
+import type { VectorInput } from "../../db/sparse-vector.js";
 import { TENANTS_TABLE } from "../../schema/layout.js";
 import { readingVersion, type OpenStore, type ScopedStore } from "../open.js";
 import { fence } from "./fence.js";
@@ -12,7 +13,7 @@ import { foreignVectors, type LiveVersion } from "./store-models.js";
  *
  * @throws UnknownModelError for a vector when no version of its embedder is read.
  */
-export async function readerFor(store: ScopedStore, query?: string | readonly number[]): Promise<ScopedStore> {
+export async function readerFor(store: ScopedStore, query?: string | VectorInput): Promise<ScopedStore> {
   const { models } = store;
   const own = models.overrides ? await overrideOf(store) : undefined;
   if (typeof query === "string" || query === undefined) return own === undefined ? store : readingVersion(store, own);
@@ -44,9 +45,9 @@ async function readOverride(store: ScopedStore): Promise<number | undefined> {
 
 /** The vector of a query for the version that a store reads; a text is embedded once for each version, when it is needed. */
 export function embedOnce(
-  query: string | readonly number[],
+  query: string | VectorInput,
   signal?: AbortSignal,
-): (store: OpenStore) => Promise<readonly number[]> {
+): (store: OpenStore) => Promise<VectorInput> {
   const vectors = new Map<number, Promise<readonly number[]>>();
   return async (store) => {
     const { version: number } = store.model;

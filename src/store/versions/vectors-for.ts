@@ -1,5 +1,7 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
+import type { VectorInput } from "../../db/sparse-vector.js";
 import { IngestError } from "../../errors.js";
+import { checkIndexedElements } from "../indexed-elements.js";
 import type { OpenStore } from "../open.js";
 import { checkVector } from "../vectors.js";
 import { foreignVectors, type LiveVersion } from "./store-models.js";
@@ -7,7 +9,7 @@ import { foreignVectors, type LiveVersion } from "./store-models.js";
 /** Vectors of one version, one for each row. */
 export interface VersionVectors {
   readonly version: LiveVersion;
-  readonly vectors: readonly ArrayLike<number>[];
+  readonly vectors: readonly VectorInput[];
 }
 
 export interface Embeddable {
@@ -26,7 +28,7 @@ export interface Embeddable {
 export async function vectorsFor(
   store: OpenStore,
   rows: readonly Embeddable[],
-  given?: readonly ArrayLike<number>[],
+  given?: readonly VectorInput[],
   givenFor?: number,
 ): Promise<VersionVectors[]> {
   const { models, options } = store;
@@ -55,7 +57,7 @@ export async function vectorsFor(
     try {
       const vectors = await request;
       checkVectorCount(vectors.length, rows.length);
-      return checked(
+      return await checked(
         store,
         version,
         rows,
@@ -74,18 +76,18 @@ export async function vectorsFor(
   return settled.flatMap((outcome) => (outcome.status === "fulfilled" && outcome.value ? [outcome.value] : []));
 }
 
-function checked(
+async function checked(
   store: OpenStore,
   version: LiveVersion,
   rows: readonly Embeddable[],
-  vectors: readonly ArrayLike<number>[],
+  vectors: readonly VectorInput[],
   needed: boolean,
-): VersionVectors | undefined {
+): Promise<VersionVectors | undefined> {
   const metric = version.version === store.model.version ? store.options.metric : version.metric;
+  const label = (index: number): string => `Vector ${index} (id ${JSON.stringify(rows[index]!.id)})`;
   try {
-    vectors.forEach((vector, index) =>
-      checkVector(vector, version, metric, () => `Vector ${index} (id ${JSON.stringify(rows[index]!.id)})`),
-    );
+    vectors.forEach((vector, index) => checkVector(vector, version, metric, () => label(index)));
+    await checkIndexedElements(store, version, vectors, label);
     return { version, vectors };
   } catch (error) {
     if (needed) throw error;

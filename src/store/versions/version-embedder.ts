@@ -1,3 +1,4 @@
+import { isSparse, type VectorInput } from "../../db/sparse-vector.js";
 import type { CountedEmbeddings } from "../../embeddings/counted.js";
 import type { RegisteredModel } from "../../schema/layout.js";
 
@@ -24,9 +25,9 @@ export class VersionEmbedder {
   }
 
   /** A vector of the model as one of this version. One of another length stays as it is, for the check to report. */
-  fit<T extends ArrayLike<number>>(vector: T): T | number[] {
+  fit<T extends VectorInput>(vector: T): T | number[] {
     const { dimensions, fullDimensions } = this.version;
-    if (dimensions === fullDimensions || vector?.length !== fullDimensions) return vector;
+    if (dimensions === fullDimensions || isSparse(vector) || vector?.length !== fullDimensions) return vector;
     return shorten(vector, dimensions);
   }
 }
