@@ -26,9 +26,9 @@ let reads = 0;
 let mixed = 0;
 // Rows of processes with one embedder keep a switch waiting, so that those write less often.
 const WRITE_EVERY = job.embedders === "both" ? 10 : 50;
-let going = true;
-process.stdin.once("end", () => (going = false)).resume();
-for (let turn = 0; going; turn += 1) {
+const going = new AbortController();
+process.stdin.once("end", () => going.abort()).resume();
+for (let turn = 0; !going.signal.aborted; turn += 1) {
   const text = plantedText(turn % job.rows);
   try {
     const [hit] = await store.search(text, { k: 1 });

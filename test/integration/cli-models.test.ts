@@ -77,7 +77,11 @@ describeServer("the verb models", () => {
     expect((await run("cutover")).err.join()).toContain("The last comparison failed");
     writeFileSync(join(folder.path, "questions.jsonl"), '{"text":"chapter 7","relevant":{"7":1}}\n');
     const labelled = await json<{ labelled: number; passed: boolean }>(
-      ...["compare", "--queries", join(folder.path, "questions.jsonl"), "--min-ndcg-change", "-1"],
+      "compare",
+      "--queries",
+      "questions.jsonl",
+      "--min-ndcg-change",
+      "-1",
     );
     expect(labelled).toMatchObject({ labelled: 1, passed: true });
 

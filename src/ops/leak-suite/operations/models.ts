@@ -11,7 +11,6 @@ const ADMINISTRATION: Readonly<Record<string, (models: ModelAdmin, other: string
   planAdd: (models) => models.planAdd({ embeddings: new NextLeakEmbeddings("another") }),
   add: (models) => models.add({ embeddings: new NextLeakEmbeddings("another") }),
   backfill: (models) => models.backfill({ version: 2, retrySetAside: true }),
-  index: (models) => models.index({ version: 2 }),
   compare: (models, other) => models.compare({ version: 2, tenantId: other }),
   planCutover: (models) => models.planCutover(),
   cutover: (models) => models.cutover({ force: true }),
@@ -72,17 +71,6 @@ export const MODEL_OPERATIONS: readonly LeakOperation[] = [
       const { models } = step.world.admin;
       await step.attempt("result", () => models.backfill({ version: 2, index: false, maxSlowdown: false }));
       await lookAtVectors(step);
-    },
-  },
-  {
-    name: "search by the second version, of one tenant before others",
-    run: async (step) => {
-      const { tenants, models } = step.world.admin;
-      await step.attempt("result", () => tenants.create(step.tenant.id));
-      // Refused while one of the tenant's rows waits for its vector.
-      await step.attempt("either", () => models.override(step.tenant.id, 2));
-      await step.call("result", (store) => store.search(step.bait(), { k: 20, includeEmbeddings: true }));
-      await step.attempt("result", () => models.override(step.tenant.id, undefined));
     },
   },
 ];
