@@ -16,8 +16,10 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmar
   "tenant-delete": () => import("./tenant-delete.js"),
   "promoted-keys": () => import("./promoted-keys.js"),
   "tenant-move": () => import("./tenant-move.js"),
+  "model-strategies": () => import("./model-strategies.js"),
   reembed: () => import("./reembed.js"),
   operations: () => import("./operations.js"),
+  churn: () => import("./churn.js"),
   telemetry: () => import("./telemetry.js"),
 };
 

@@ -16,12 +16,12 @@ const SHAPES = [
 ] as const;
 
 /** What `size` predicts beside what PostgreSQL then takes: table, index, dump, and memory of an index build. */
-export async function run({ quick, rows }: BenchOptions): Promise<BenchResult> {
+export async function run({ quick, rows, dimensions }: BenchOptions): Promise<BenchResult> {
   const counts = rows === undefined ? (quick ? [1_000, 3_000] : [10_000, 40_000]) : [rows];
   const lines: Record<string, string | number>[] = [];
   const bars = [];
   let machine: Record<string, string | number> = {};
-  for (const shape of SHAPES) {
+  for (const shape of SHAPES.filter((one) => dimensions === undefined || one.dimensions === dimensions)) {
     for (const vectors of counts) {
       progress(`${vectors} rows of ${shape.dimensions} dimensions`);
       const database = await openBenchDatabase();
@@ -42,6 +42,8 @@ export async function run({ quick, rows }: BenchOptions): Promise<BenchResult> {
           line[`${name} off %`] = 100 * off;
           bars.push(atMost(`${name}, ${shape.dimensions} dimensions, ${vectors} rows`, Math.abs(100 * off), 15, " %"));
         }
+        const off = bars.slice(-4).map(({ got }) => got);
+        progress(`off by ${off.join(", ")}`);
         lines.push({ ...line, "build s": measured.buildSeconds, "build s predicted": estimate.buildSeconds });
       } finally {
         await database.close();

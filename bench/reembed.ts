@@ -3,7 +3,9 @@ import { join } from "node:path";
 import type pg from "pg";
 import { PostgresVectorStore } from "../src/index.js";
 import type { TrafficJob, TrafficReport } from "./reembed/traffic.js";
+import { NaiveCopy } from "./reembed/naive.js";
 import { PlantedEmbeddings } from "./reembed/planted.js";
+import { measureSpace } from "./reembed/space.js";
 import {
   atLeast,
   atMost,
@@ -25,6 +27,7 @@ export async function run({ quick, rows = quick ? 3_000 : 50_000 }: BenchOptions
   const database = await openBenchDatabase();
   try {
     const pool = database.newPool({ max: 8 });
+    await pool.query("create extension if not exists pg_stat_statements");
     const [old, next] = [
       new PlantedEmbeddings("old", dimensions[0], 1),
       new PlantedEmbeddings("next", dimensions[1], 2),
@@ -34,6 +37,9 @@ export async function run({ quick, rows = quick ? 3_000 : 50_000 }: BenchOptions
     progress(`loading ${rows} rows and building the live index`);
     await store.bulkLoad(documents(rows));
     await store.createHnswIndex({ targetRecall: false });
+    const naive = new NaiveCopy(pool, dimensions[1]);
+    const naiveRows = quick ? 300 : 2_000;
+    await naive.make(TABLE);
     const rate = Math.max(2, 0.3 * (await capacity(store, rows)));
     progress(`searches at ${rate.toFixed(0)} a second, 30 % of what the store can do`);
     const traffic = startTraffic({ url: database.url, tableName: TABLE, dimensions, rows, searches: rate, writes: 5 });
@@ -46,6 +52,9 @@ export async function run({ quick, rows = quick ? 3_000 : 50_000 }: BenchOptions
       return result;
     };
     await traffic.ready;
+    const naiveMs = await naive.fill(naiveRows);
+    await naive.drop();
+    await pool.query("checkpoint");
     await phase("before", () => seconds(quick ? 4 : 20));
     await store.models.add({ embeddings: next });
     const heapBefore = await heapBytes(pool);
@@ -56,6 +65,7 @@ export async function run({ quick, rows = quick ? 3_000 : 50_000 }: BenchOptions
       held = await hold.done();
       return result;
     });
+    const server = await executionTimes(pool);
     const heapAfter = await heapBytes(pool);
     await phase("index", () => store.models.index());
     await phase("cutover", () => store.models.cutover());
@@ -64,8 +74,10 @@ export async function run({ quick, rows = quick ? 3_000 : 50_000 }: BenchOptions
     await store.models.cutover({ version: 2 });
     const report = await traffic.stop();
     const lost = await lostWrites(pool, report.written);
-    const naive = await fillNaively(pool, dimensions[1], quick ? 300 : 2_000);
-    const space = await measureSpace(store, pool, dimensions[0]);
+    const space = await measureSpace(store, pool, TABLE, dimensions[0]).catch((error: unknown) => {
+      progress(`the space could not be measured: ${String(error)}`);
+      return { freed: Number.NaN, reuse: Number.NaN, rewritten: Number.NaN };
+    });
     const p95 = (name: string): number => {
       const [from, to] = phases[name]!;
       return quantile([...report.searches.filter(([at]) => at >= from && at < to).map(([, ms]) => ms), 0], 0.95);
@@ -78,7 +90,12 @@ export async function run({ quick, rows = quick ? 3_000 : 50_000 }: BenchOptions
         "p95 ms": p95(name),
       })),
     );
-    const perRow = filled.writeSeconds / Math.max(1, filled.filled);
+    const perRow = {
+      naive: server.naive / naiveRows,
+      backfill: server.backfill / filled.filled,
+      naiveByClock: naiveMs / naiveRows,
+      backfillByClock: (filled.writeSeconds * 1_000) / filled.filled,
+    };
     const bars: Bar[] = [
       atMost("failed reads and writes", report.failures.length, 0),
       atMost("reads of mixed versions", report.mixed, 0),
@@ -89,7 +106,7 @@ export async function run({ quick, rows = quick ? 3_000 : 50_000 }: BenchOptions
       atMost("growth of the heap, %", (heapAfter / heapBefore - 1) * 100, 15),
       atLeast("paused while a snapshot was held, ms", held.paused, 500),
       atMost("rows filled while it was held", held.filledWhileHeld, 400),
-      atLeast("database time against filling at the default fillfactor, times", naive / perRow, 8),
+      atLeast("database time against filling at the default fillfactor, times", perRow.naive / perRow.backfill, 8),
       atMost("growth by the next version after retire, %", space.reuse * 100, 5),
       atMost("size after retire --rewrite, of a table that never had it, %", Math.abs(space.rewritten - 1) * 100, 5),
     ];
@@ -98,8 +115,7 @@ export async function run({ quick, rows = quick ? 3_000 : 50_000 }: BenchOptions
       dimensions,
       filled: { ...filled, setAside: undefined },
       phases,
-      naive,
-      perRow,
+      msPerRow: perRow,
       space,
       held,
       failures: report.failures.slice(0, 5),
@@ -187,41 +203,13 @@ function holdSnapshot(pool: pg.Pool, ms: number) {
   };
 }
 
-/** Seconds a row of the classic way: a table at the default fillfactor with a live index, filled in the order of its heap. */
-async function fillNaively(pool: pg.Pool, dimensions: number, rows: number): Promise<number> {
-  progress(`filling ${rows} rows of a copy at the default fillfactor`);
-  await pool.query(
-    `create table naive with (fillfactor = 100) as select id, text, metadata, content_hash, embedding from ${TABLE} where embedding is not null`,
+/** Milliseconds that the server has spent on the backfill's statements, all of them, and on the updates of the copy. */
+async function executionTimes(pool: pg.Pool): Promise<{ backfill: number; naive: number }> {
+  const { rows } = await pool.query<{ backfill: number; naive: number }>(
+    `select coalesce(sum(total_exec_time) filter (where query ~ '/\\* langchain-pgvector:(backfill|held-snapshot|hold-models|replica-lag)'), 0)::float8 as backfill,
+       coalesce(sum(total_exec_time) filter (where query like 'update naive%'), 0)::float8 as naive from pg_stat_statements`,
   );
-  await pool.query("create unique index on naive (id)");
-  await pool.query("set maintenance_work_mem = '1GB'").catch(() => undefined);
-  await pool.query(
-    "create index on naive using hnsw (embedding vector_cosine_ops) with (m = 16, ef_construction = 128)",
-  );
-  await pool.query(`alter table naive add column next halfvec(${dimensions})`);
-  const { rows: ids } = await pool.query<{ id: string }>(`select id from naive order by ctid limit ${rows}`);
-  const vector = `[${Array.from({ length: dimensions }, (_, i) => (i % 7) / 7).join(",")}]`;
-  const began = performance.now();
-  for (let start = 0; start < ids.length; start += 200) {
-    const batch = ids.slice(start, start + 200).map(({ id }) => id);
-    await pool.query("update naive set next = $2::halfvec where id = any($1)", [batch, vector]);
-  }
-  return (performance.now() - began) / 1_000 / ids.length;
-}
-
-/** How far the next version grows the table after the first has gone, and how large a rewritten table is. */
-async function measureSpace(store: PostgresVectorStore, pool: pg.Pool, dimensions: number) {
-  progress("retiring the first version, adding another of its size, rewriting");
-  await store.models.retire({ version: 1, force: true });
-  const freed = await tableBytes(pool, TABLE);
-  await store.models.add({ from: 2, dimensions, storageType: "vector" });
-  await store.models.backfill({ index: false, maxSlowdown: false });
-  const reuse = (await tableBytes(pool, TABLE)) / freed - 1;
-  await store.models.retire({ version: 3, force: true, rewrite: true });
-  await pool.query(`create table never_had (like ${TABLE} including defaults) with (fillfactor = 90)`);
-  await pool.query(`insert into never_had select * from ${TABLE}`);
-  const rewritten = (await tableBytes(pool, TABLE)) / (await tableBytes(pool, "never_had"));
-  return { freed, reuse, rewritten };
+  return rows[0]!;
 }
 
 async function lostWrites(pool: pg.Pool, ids: readonly string[]): Promise<number> {
@@ -234,11 +222,6 @@ async function lostWrites(pool: pg.Pool, ids: readonly string[]): Promise<number
 
 async function heapBytes(pool: pg.Pool): Promise<number> {
   const { rows } = await pool.query<{ bytes: number }>(`select pg_relation_size('${TABLE}')::float8 as bytes`);
-  return rows[0]!.bytes;
-}
-
-async function tableBytes(pool: pg.Pool, name: string): Promise<number> {
-  const { rows } = await pool.query<{ bytes: number }>(`select pg_table_size('${name}')::float8 as bytes`);
   return rows[0]!.bytes;
 }
 

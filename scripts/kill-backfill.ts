@@ -1,6 +1,7 @@
 /**
- * Kills backfills of a model version, and the server beneath them, with SIGKILL at random points, and looks each time
- * whether what is stored is right and the next one goes on.
+ * Kills backfills of a model version with SIGKILL at random points: by turns the process that fills, a process of the
+ * server, which makes all of it recover, and the server's first process, after which it is started again. Looks each
+ * time whether what is stored is right and the next one goes on.
  *
  *   npm run test:kill-backfill -- [--kills n] [--rows n]
  */
@@ -11,6 +12,7 @@ import pg from "pg";
 import { PostgresVectorStore } from "../src/index.js";
 import { ModelEmbeddings } from "../test/helpers/model-embeddings.js";
 import { openStandaloneDatabase } from "../test/helpers/open-database.js";
+import { startStandby } from "../test/helpers/standby.js";
 
 const { values } = parseArgs({ options: { kills: { type: "string" }, rows: { type: "string" } } });
 const kills = Number(values.kills ?? 20);
@@ -18,11 +20,17 @@ const rows = Number(values.rows ?? 30_000);
 const tableName = "killed";
 const [old, next] = [new ModelEmbeddings("old", 32), new ModelEmbeddings("next", 64)];
 
-const database = await openStandaloneDatabase();
+const database = await openStandaloneDatabase({ synchronous_commit: "on" });
 if (database.kind !== "server") throw new Error("There is no PostgreSQL server; see test/helpers/server.ts.");
-const { url } = database;
+// A server of its own that can be killed and started: a standby that was promoted.
+const server = await startStandby(database.url);
+const url = server.at(database.url);
+const VICTIMS = ["process", "backend", "server"] as const;
 const outcomes: string[] = [];
 try {
+  const client = await connected();
+  await client.query("select pg_promote()");
+  await client.end();
   await withStore(async (store) => {
     await store.bulkLoad(
       Array.from({ length: rows }, (_, index) => ({ id: String(index), pageContent: `thing ${index}`, metadata: {} })),
@@ -31,7 +39,7 @@ try {
   });
   let filled = 0;
   for (let kill = 1; kill <= kills; kill += 1) {
-    const what = kill % 2 === 0 ? "server" : "process";
+    const what = VICTIMS[kill % VICTIMS.length]!;
     await killOne(what);
     const now = await check();
     if (now < filled)
@@ -52,6 +60,7 @@ try {
   const complete = await check();
   process.stdout.write(`${JSON.stringify({ kills, rows, complete, outcomes })}\n`);
 } finally {
+  await server.remove();
   await database.close();
 }
 
@@ -64,8 +73,8 @@ async function withStore(work: (store: PostgresVectorStore) => Promise<void>): P
   await pool.end();
 }
 
-/** Begins a backfill and kills it, or a process of the server, which makes the whole server start over. */
-async function killOne(what: "process" | "server"): Promise<void> {
+/** Begins a backfill and kills it, after what it runs on where that is the victim. */
+async function killOne(what: (typeof VICTIMS)[number]): Promise<void> {
   const file = join(import.meta.dirname, "../test/helpers/backfill-child.ts");
   const child = spawn(process.execPath, ["--import", "tsx", file, JSON.stringify({ url, tableName })], {
     stdio: ["ignore", "pipe", "ignore"],
@@ -74,6 +83,10 @@ async function killOne(what: "process" | "server"): Promise<void> {
   await Promise.race([ended, new Promise((resolve) => child.stdout.once("data", resolve))]);
   await new Promise((resolve) => setTimeout(resolve, Math.random() * 400));
   if (what === "server") {
+    await server.kill("SIGKILL");
+    await server.start();
+  }
+  if (what === "backend") {
     const client = await connected();
     const { rows: found } = await client.query<{ pid: number }>(
       "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend' limit 1",

@@ -17,9 +17,10 @@ import { restoreBackup } from "../src/ops/backup/restore-backup.js";
 import { Database } from "../src/db/database.js";
 import { clientTools } from "../test/helpers/client-tools.js";
 import { cleanServer, prepareServer } from "../test/helpers/fresh-database.js";
+import { ModelEmbeddings } from "../test/helpers/model-embeddings.js";
 import { openDatabaseOn, type ServerTestDatabase } from "../test/helpers/open-database.js";
 import { startServer } from "../test/helpers/server.js";
-import { HashedEmbeddings, seededRandom } from "../test/helpers/vectors.js";
+import { seededRandom } from "../test/helpers/vectors.js";
 import { recoverToPointInTime } from "./backup/point-in-time.js";
 
 const { values } = parseArgs({
@@ -35,7 +36,8 @@ const [rows, tenants, searches] = [values.rows, values.tenants, values.searches]
   number,
 ];
 const MODES = ["similarity", "lexical", "hybrid"] as const;
-const DIMENSIONS = 64;
+/** Two local models that agree on nothing. */
+const [old, next] = [new ModelEmbeddings("old", 64), new ModelEmbeddings("next", 96)];
 const TABLE = "articles";
 const TOPICS = Array.from({ length: 300 }, (_, i) => `topic${i}`);
 
@@ -119,6 +121,7 @@ function config(connectionString: string, tenantId: string): PostgresVectorStore
     tenantId,
     lexical: true,
     promotedKeys: { year: "number" },
+    embedders: { [next.fingerprint]: next },
   };
 }
 
@@ -129,8 +132,7 @@ function nameOf(tenant: number): string {
 async function fill(database: ServerTestDatabase): Promise<void> {
   const random = seededRandom(1);
   const word = (): string => TOPICS[Math.floor(random() ** 2 * TOPICS.length)]!;
-  const embeddings = new HashedEmbeddings(DIMENSIONS);
-  const store = await PostgresVectorStore.initialize(embeddings, config(database.ownerUrl, nameOf(0)));
+  const store = await PostgresVectorStore.initialize(old, config(database.ownerUrl, nameOf(0)));
   let done = 0;
   for (let tenant = 0; tenant < tenants; tenant += 1) {
     const share = Math.floor(((tenant + 1) * rows) / tenants) - done;
@@ -142,24 +144,23 @@ async function fill(database: ServerTestDatabase): Promise<void> {
     await store.forTenant(nameOf(tenant)).addDocuments(documents);
     done += share;
   }
-  // A second model version as the registry and the table would have it: a column of its own, another type, another state.
-  const admin = database.newPool();
-  await admin.query(`alter table ${TABLE} add column embedding_2 halfvec(${DIMENSIONS})`);
-  await admin.query(`update ${TABLE} set embedding_2 = embedding::halfvec`);
-  await admin.query(`insert into langchain_pgvector_models (store, version, column_name, dimensions, metric, storage_type, state)
-    values ('${TABLE}', 2, 'embedding_2', ${DIMENSIONS}, 'cosine', 'halfvec', 'ready')`);
-  await admin.query(
-    `create index ${TABLE}_embedding_2_hnsw_idx on ${TABLE} using hnsw (embedding_2 halfvec_cosine_ops)`,
+  await timed("index of the first version", () => store.createHnswIndex());
+  await store.models.add({ embeddings: next, storageType: "halfvec" });
+  const filled = await timed("backfill and index of the second version", () =>
+    store.models.backfill({ maxSlowdown: false }),
   );
-  await store.createHnswIndex();
+  bar("vectors of the second version", String(rows), String(filled.filled), filled.filled === rows);
+  await store.models.cutover();
+  // Searches then go by both versions: of every tenth tenant by the first, of all others by the second.
+  for (let tenant = 0; tenant < tenants; tenant += 10) await store.models.override(nameOf(tenant), 1);
   await store.end();
-  await admin.query(`vacuum analyze ${TABLE}`);
+  await database.newPool().query(`vacuum analyze ${TABLE}`);
 }
 
 /** What the application's login finds, one entry for each search, by mode. */
 async function answers(url: string): Promise<Record<string, string[]>> {
   const random = seededRandom(2);
-  const base = await PostgresVectorStore.fromExistingIndex(new HashedEmbeddings(DIMENSIONS), config(url, nameOf(0)));
+  const base = await PostgresVectorStore.fromExistingIndex(old, config(url, nameOf(0)));
   const all: Record<string, string[]> = {};
   for (const searchType of MODES) {
     all[searchType] = [];
@@ -178,7 +179,7 @@ async function idsOf(database: ServerTestDatabase): Promise<string[]> {
   const reply = await database
     .newPool()
     .query<{ key: string }>(
-      `select tenant_id || '/' || id || '/' || (embedding is null) || (embedding_2 is null) as key from ${TABLE} order by 1`,
+      `select tenant_id || '/' || id || '/' || (embedding is null) || (embedding_v2 is null) as key from ${TABLE} order by 1`,
     );
   return reply.rows.map(({ key }) => key);
 }

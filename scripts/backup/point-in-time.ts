@@ -60,6 +60,11 @@ export async function recoverToPointInTime(): Promise<PointInTime | undefined> {
       { ...runAs, cwd: base, encoding: "utf8", env: { ...process.env, PGPASSWORD: password } },
     );
     if (made.status !== 0) throw new Error(`pg_basebackup failed: ${made.stderr}`);
+    const verify = spawnSync(join(binaries.bin, "pg_verifybackup"), [join(base, "data")], {
+      ...runAs,
+      encoding: "utf8",
+    });
+    if (verify.status !== 0) throw new Error(`pg_verifybackup failed: ${verify.stderr}`);
     await write(server.url, 1_000, 100);
     const before = await rowsOf(pool);
     const expected = await search(server.url);

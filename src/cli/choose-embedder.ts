@@ -67,7 +67,7 @@ function checkFlag(active: ModelVersion, flags: ModelFlags, env: Environment): v
   if (isModelOf(active, resolveEmbeddings(flags, env).spec)) return;
   throw new ConfigurationError(
     `The store was filled by ${nameOf(active)}, and vectors of two models cannot be compared. ` +
-      "Leave --embeddings out, or use another --table for the other model.",
+      "Leave --embeddings out, use another --table for the other model, or change the model of this one with: langchain-pgvector models add",
   );
 }
 
@@ -78,12 +78,19 @@ function noteOn(active: ModelVersion, flags: ModelFlags, env: Environment): { no
     const { spec, source } = resolveEmbeddings(flags, env);
     if (source === "default" || isModelOf(active, spec)) return {};
     return {
-      note: `note: this store keeps the embedder that filled it; ${describeModel(spec)} would need a --table of its own`,
+      note:
+        `note: this store keeps the embedder that filled it; to change to ${describeModel(spec)}, without an interruption: ` +
+        `langchain-pgvector models add --embeddings ${flagOf(spec)}`,
     };
   } catch {
     // What the environment asks for cannot work, and need not.
     return {};
   }
+}
+
+/** What names an embedder behind `--embeddings`. */
+function flagOf(spec: EmbeddingsSpec): string {
+  return "model" in spec && spec.model !== undefined ? `${spec.provider}:${spec.model}` : spec.provider;
 }
 
 /** Asks for vectors of that length where the embedder can make them. */

@@ -44,6 +44,8 @@ function createProgram(context: CliContext): Command {
   const program = new Command("langchain-pgvector")
     .description("The production Postgres vector store and RAG pipeline for LangChain.js")
     .version(packageVersion())
+    // Behind a verb --version is that verb's own.
+    .enablePositionalOptions()
     .showHelpAfterError("(add --help for usage and examples)")
     .configureOutput({
       writeOut: (text) => context.out(text.trimEnd()),

@@ -6,6 +6,7 @@ const PAGES = {
     "pgvector-missing",
     "pgvector-old",
     "pgvector-update-pending",
+    "collation-changed",
     "durability-off",
     "connections-near-limit",
     "replication-lag",

@@ -163,7 +163,7 @@ async function becomesReady(url: string, pid: number): Promise<boolean> {
   return false;
 }
 
-function isAlive(pid: number): boolean {
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

@@ -5,14 +5,14 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import { findNativeBinaries, unprivilegedUser } from "./native-binaries.js";
-import { firstLine, sparePort, stop, watch } from "./native-server.js";
+import { firstLine, isAlive, sparePort, stop, watch } from "./native-server.js";
 
 /** A streaming replica of a native server of this machine. */
 export interface Standby {
   /** The same database and login, on the standby. */
   at(url: string): string;
-  /** Ends its server at once, as a crash does. */
-  kill(): Promise<void>;
+  /** Ends its server at once, as a crash does; SIGKILL leaves its processes to find out by themselves. */
+  kill(signal?: "SIGQUIT" | "SIGKILL"): Promise<void>;
   start(): Promise<void>;
   remove(): Promise<void>;
 }
@@ -49,7 +49,7 @@ export async function startStandby(primaryUrl: string): Promise<Standby> {
   };
   let shell: ReturnType<typeof spawn> | undefined;
   let pid = 0;
-  const start = async (): Promise<void> => {
+  const launch = async (): Promise<void> => {
     // The watching shell removes its folder when it ends; a standby that is killed keeps its data.
     const place = mkdtempSync(join(tmpdir(), "langchain-pgvector-standby-log-"));
     if (runAs) chownSync(place, runAs.uid, runAs.gid);
@@ -62,14 +62,23 @@ export async function startStandby(primaryUrl: string): Promise<Standby> {
     });
     shell.unref();
     pid = await firstLine(shell);
-    await answers(at(primaryUrl));
+  };
+  const start = async (): Promise<void> => {
+    for (let attempt = 1; ; attempt += 1) {
+      await launch();
+      if (await answers(at(primaryUrl), pid)) return;
+      // What is left of a server that was killed goes on for a moment, and keeps the next one from starting.
+      if (attempt === 50) throw new Error("The standby does not start.");
+      await stop(shell!);
+      await sleep(200);
+    }
   };
   await start();
   return {
     at,
     start,
-    kill: async () => {
-      process.kill(pid, "SIGQUIT");
+    kill: async (signal = "SIGQUIT") => {
+      process.kill(pid, signal);
       await stop(shell!);
     },
     remove: async () => {
@@ -79,13 +88,15 @@ export async function startStandby(primaryUrl: string): Promise<Standby> {
   };
 }
 
-async function answers(url: string): Promise<void> {
+/** @returns false when the process has ended instead. */
+async function answers(url: string, pid: number): Promise<boolean> {
   for (let attempt = 1; ; attempt += 1) {
     const client = new Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
     try {
       await client.connect();
-      return;
+      return true;
     } catch (error) {
+      if (!isAlive(pid)) return false;
       if (attempt === 300) throw error;
       await sleep(100);
     } finally {

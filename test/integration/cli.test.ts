@@ -272,7 +272,9 @@ describeServer("the command line on a server", () => {
         const { code, err } = await folder.run(args, { env: { ...env, ...later } });
         expect(code).toBe(0);
         expect(err[0]).toContain("embedder: offline");
-        expect(err[1]).toMatch(/^note: this store keeps the embedder that filled it; (openai|ollama) .* --table/);
+        expect(err[1]).toMatch(
+          /^note: this store keeps the embedder that filled it; to change to (openai|ollama) .*: langchain-pgvector models add --embeddings (openai|ollama:nomic-embed-text)$/,
+        );
       }
       const broken = await folder.run(args, { env: { ...env, LANGCHAIN_PGVECTOR_EMBEDDING_MODEL: "nonsense" } });
       expect(broken).toMatchObject({ code: 0, err: [expect.stringContaining("offline") as string] });

@@ -165,4 +165,24 @@ describeServer("a backfill on a server", () => {
       await server.close();
     }
   }, 60_000);
+
+  it("is paced on a pool of one connection, too", async () => {
+    const server = await openServerDatabase();
+    try {
+      const next = new ModelEmbeddings("next", 24);
+      const store = await PostgresVectorStore.initialize(old, {
+        pool: server.newPool({ max: 1 }),
+        tableName: "paced",
+        embedders: { [next.fingerprint]: next },
+        ...testSchema(),
+      });
+      await store.bulkLoad(documents(200));
+      await store.models.add({ embeddings: next });
+      const result = await store.models.backfill({ batchRows: 20, index: false, maxSlowdown: 1.01 });
+      expect(result).toMatchObject({ filled: 200, missing: 0 });
+      expect(result.pausedSeconds).toBeGreaterThan(0);
+    } finally {
+      await server.close();
+    }
+  }, 60_000);
 });

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   ConfigurationError,
@@ -6,6 +9,7 @@ import {
   UnknownModelError,
   type PostgresVectorStoreArgs,
 } from "../../src/index.js";
+import { syncDocuments } from "../../src/loaders/index.js";
 import { openTestDatabase, testSchema, type TestDatabase } from "../helpers/database.js";
 import { errorOf } from "../helpers/error-of.js";
 import { ModelEmbeddings } from "../helpers/model-embeddings.js";
@@ -20,13 +24,18 @@ const document = (index: number) => ({
 });
 const documents = (count: number, from = 0) => Array.from({ length: count }, (_, index) => document(from + index));
 
+const folder = mkdtempSync(join(tmpdir(), "models-"));
 let database: TestDatabase;
 let tables = 0;
 
 beforeAll(async () => {
+  writeFileSync(join(folder, "note.txt"), "a red thing");
   database = await openTestDatabase();
 });
-afterAll(() => database.close());
+afterAll(async () => {
+  rmSync(folder, { recursive: true });
+  await database.close();
+});
 
 async function open(
   embeddings: ModelEmbeddings,
@@ -196,5 +205,47 @@ describe("changing the model of a store", () => {
     };
     await (await open(alias as never, { tableName: table })).addDocuments([document(5)]);
     expect(await store.get()).toHaveLength(3);
+
+    // Each call of a store that has not been opened yet, by itself.
+    const closed = () => new PostgresVectorStore(imposter, { pool: database.pool, ...testSchema(), tableName: table });
+    const vector = imposter.vectorOf("red");
+    const entries: Record<string, () => Promise<unknown>> = {
+      addDocuments: () => closed().addDocuments([document(7)]),
+      addVectors: () => closed().addVectors([vector], [document(7)]),
+      "bulkLoad of texts": () => closed().bulkLoad([document(7)]),
+      "bulkLoad of vectors": () => closed().bulkLoad([{ document: document(7), embedding: vector }]),
+      fromTexts: () =>
+        PostgresVectorStore.fromTexts(["x"], [{}], imposter, {
+          pool: database.pool,
+          ...testSchema(),
+          tableName: table,
+        }),
+      "sources.commit": () =>
+        closed().sources.commit({ sources: [], added: [{ document: document(7), vector }], kept: [], gone: [] }),
+      "sources.cacheVectors": () => closed().sources.cacheVectors(new Map([["red", vector]])),
+      "search by text": () => closed().search("red"),
+      "search by vector": () => closed().search(vector),
+      similaritySearchVectorWithScore: () => closed().similaritySearchVectorWithScore(vector, 1),
+      maxMarginalRelevanceSearch: () => closed().maxMarginalRelevanceSearch("red", { k: 1 }),
+      retriever: () => closed().asRetriever({ k: 1 }).invoke("red"),
+      explain: () => closed().explain("red"),
+      syncDocuments: () => syncDocuments(closed(), folder),
+    };
+    for (const [name, enter] of Object.entries(entries)) {
+      const error = await errorOf(enter());
+      expect([name, error.name, error.message]).toEqual([
+        name,
+        "UnknownModelError",
+        expect.stringMatching(/"old".*"imposter"/),
+      ]);
+    }
+    expect(await store.get()).toHaveLength(3);
+
+    // While versions change, nothing but the version's own embedder fills it.
+    await store.models.add({ embeddings: new ModelEmbeddings("next", 16) });
+    expect(await errorOf(store.models.backfill())).toBeInstanceOf(UnknownModelError);
+    const wrong = { embedders: { "test/next@16": imposter } };
+    expect(await errorOf(open(old, { tableName: table, ...wrong }))).toBeInstanceOf(ConfigurationError);
+    await store.models.retire({ version: 2 });
   });
 });

@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { ModelsStatus } from "../../models/status.js";
 import type { AdoptedVector, BackfillProgress, BackfillResult } from "../../models/backfill/options.js";
@@ -56,7 +57,7 @@ export function addModelsBackfill(models: Command, context: CliContext): void {
           tokenBudget: flags.tokenBudget,
           ...(flags.fullSpeed && { maxSlowdown: false as const }),
           retrySetAside: flags.retrySetAside,
-          vectors: flags.vectors === undefined ? undefined : vectorsOf(flags.vectors),
+          vectors: flags.vectors === undefined ? undefined : vectorsOf(resolve(context.cwd, flags.vectors)),
           index: flags.index,
           indexWorkers: flags.indexWorkers,
           signal: context.signal,

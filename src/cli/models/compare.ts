@@ -1,4 +1,5 @@
 import { readFile, writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { ConfigurationError } from "../../errors.js";
 import type { CompareQuery } from "../../models/compare/compare.js";
@@ -37,7 +38,7 @@ export function addModelsCompare(models: Command, context: CliContext): void {
     .option("--plan", "print what would be compared, and ask nothing")
     .action((flags: CompareFlags) =>
       withModels(context, flags, async (admin) => {
-        const queries = flags.queries === undefined ? undefined : await readQueries(flags.queries);
+        const queries = flags.queries === undefined ? undefined : await readQueries(context, flags.queries);
         if (flags.plan) {
           const plan = {
             queries: queries?.length ?? null,
@@ -56,14 +57,17 @@ export function addModelsCompare(models: Command, context: CliContext): void {
           thresholds: { minOverlap, minNdcgChange, minRecall, maxLatencyRatio },
           signal: context.signal,
         });
-        if (flags.html !== undefined) await writeFile(flags.html, comparisonHtml(comparison));
+        if (flags.html !== undefined) await writeFile(resolve(context.cwd, flags.html), comparisonHtml(comparison));
         context.out(flags.json ? JSON.stringify(comparison) : comparisonText(comparison));
       }),
     );
 }
 
-async function readQueries(file: string): Promise<CompareQuery[]> {
-  const lines = (await readFile(file, "utf8")).split("\n").filter((line) => line.trim() !== "");
+async function readQueries({ cwd }: CliContext, file: string): Promise<CompareQuery[]> {
+  const text = await readFile(resolve(cwd, file), "utf8").catch((error: unknown) => {
+    throw new ConfigurationError(`--queries: ${file} cannot be read.`, { cause: error });
+  });
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
   return lines.map((line, index) => {
     try {
       const query = JSON.parse(line) as CompareQuery;

@@ -106,10 +106,12 @@ async function fillAll(
   );
   report.follow(worker, embedder, pacer);
   try {
-    if (report.total > 0) await pacer.begin();
+    // What one transaction fills is over before it could be felt.
+    if (report.total > plan.batchRows) await pacer.begin();
     for (const scope of scopes) await worker.fillLeases(scope);
     for (const scope of scopes) await worker.sweep(scope);
   } finally {
+    await pacer.end();
     report.settle();
   }
 }

@@ -2,18 +2,10 @@ import sql from "sql-template-tag";
 import type { Session } from "../../db/database.js";
 import { pause } from "../../db/pause.js";
 import type { ScopedStore } from "../../store/open.js";
-import { readingVersion } from "../../store/open.js";
-import { embeddingAsText, denseSearch } from "../../store/search.js";
-import { decodeVector } from "../../db/codec.js";
-import { activeVersion } from "../model-registry.js";
-import { tenantRows } from "../tenant-scopes.js";
 import type { BackfillPlan } from "./options.js";
+import { SearchLoad } from "./search-load.js";
 
-/** Searches that the present speed is judged by. */
-const WINDOW = 20;
-const PROBE_EVERY_MS = 250;
 const LAG_EVERY_MS = 1_000;
-const LONGEST_DELAY_MS = 2_000;
 
 /** What keeps the vectors of old versions of rows from being cleaned away. */
 export interface HeldSnapshot {
@@ -48,11 +40,7 @@ export async function findHeldSnapshot(session: Session, xid: string): Promise<H
 export class Pacer {
   /** Time spent waiting, in milliseconds. */
   waitedMs = 0;
-  #before: number | undefined;
-  #recent: number[] = [];
-  #question: number[] | undefined;
-  #delayMs = 0;
-  #probedAt = 0;
+  readonly #searches: SearchLoad | undefined;
   #lagSeenAt = 0;
 
   constructor(
@@ -60,35 +48,34 @@ export class Pacer {
     private readonly plan: BackfillPlan,
     private readonly onWait: (reason: string) => void,
     private readonly signal: AbortSignal | undefined,
-  ) {}
+  ) {
+    // The embedded database serves nobody beside the backfill.
+    const paced = plan.maxSlowdown !== false && !store.database.embedded;
+    this.#searches = paced ? new SearchLoad(store, plan.maxSlowdown) : undefined;
+  }
 
-  /** Measures searches before anything is written. */
+  /** Measures searches before anything is written. To be followed by {@link end}. */
   async begin(): Promise<void> {
-    if (this.plan.maxSlowdown === false) return;
-    const store = this.#searching();
-    const { rows } = await store.database.execute(
-      {
-        name: "pace-question",
-        sql: sql`select ${embeddingAsText(store)} as embedding from ${store.table} where ${tenantRows(store)} and ${store.columns.embedding} is not null limit 1`,
-      },
-      { settings: store.settings },
-    );
-    if (rows[0] === undefined) return;
-    this.#question = decodeVector(rows[0]["embedding"] as string);
-    // The first ones find out about indexes and sizes.
-    for (let i = 0; i < 5; i += 1) await this.#search();
-    const times: number[] = [];
-    for (let i = 0; i < WINDOW; i += 1) times.push(await this.#search());
-    this.#before = percentile95(times);
+    await this.#searches?.begin(this.signal);
+  }
+
+  async end(): Promise<void> {
+    await this.#searches?.end();
+  }
+
+  /** Runs a transaction that writes. */
+  async during<T>(write: () => Promise<T>): Promise<T> {
+    return this.#searches === undefined ? write() : this.#searches.during(write);
   }
 
   /** To be called between two transactions. */
-  async next(session: Session, lastXid: string | undefined): Promise<void> {
+  async next(lastXid: string | undefined): Promise<void> {
     const began = performance.now();
-    if (lastXid !== undefined) await this.#snapshots(session, lastXid);
-    await this.#replicas(session);
-    await this.#searches();
-    if (this.#delayMs > 0) await pause(this.#delayMs, this.signal);
+    await pause(this.#searches?.restMs ?? 0, this.signal);
+    await this.store.database.connection(async (session) => {
+      if (lastXid !== undefined) await this.#snapshots(session, lastXid);
+      await this.#replicas(session);
+    }, this.signal);
     this.waitedMs += performance.now() - began;
   }
 
@@ -117,44 +104,4 @@ export class Pacer {
       await pause(250, this.signal);
     }
   }
-
-  /** Slower by half again while searches take too long, faster by a tenth while they do not. */
-  async #searches(): Promise<void> {
-    const limit = this.plan.maxSlowdown;
-    if (limit === false || this.#before === undefined || performance.now() - this.#probedAt < PROBE_EVERY_MS) return;
-    this.#recent = [...this.#recent, await this.#search()].slice(-WINDOW);
-    this.#probedAt = performance.now();
-    if (this.#recent.length < 5) return;
-    // Below a millisecond a busy processor decides, not the backfill.
-    const slow = percentile95(this.#recent) > Math.max(limit * this.#before, this.#before + 1);
-    this.#delayMs = slow
-      ? Math.min(LONGEST_DELAY_MS, Math.max(10, this.#delayMs * 1.5))
-      : this.#delayMs < 1
-        ? 0
-        : this.#delayMs * 0.8;
-  }
-
-  async #search(): Promise<number> {
-    const began = performance.now();
-    await denseSearch(this.#searching(), {
-      vector: this.#question!,
-      k: 10,
-      filter: undefined,
-      includeEmbeddings: false,
-      efSearch: undefined,
-      probes: undefined,
-      timeoutMs: undefined,
-      signal: this.signal,
-    });
-    return performance.now() - began;
-  }
-
-  #searching(): ScopedStore {
-    return readingVersion(this.store, activeVersion(this.store));
-  }
-}
-
-function percentile95(times: readonly number[]): number {
-  const sorted = times.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(0.95 * sorted.length))]!;
 }

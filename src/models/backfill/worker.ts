@@ -125,14 +125,14 @@ export class BackfillWorker {
 
   /** @returns false when the lease has run out and the pages are another worker's. */
   async #write(store: ScopedStore, prepared: Prepared, lease: Lease | undefined): Promise<boolean> {
-    await store.database.connection((session) => this.pacer.next(session, this.#lastXid), this.signal);
+    await this.pacer.next(this.#lastXid);
     if (prepared.kind === "embedded" && prepared.faulty.length > 0) {
       await setAside(store, this.version, prepared.faulty);
       this.setAside += prepared.faulty.length;
     }
     if (prepared.rows.length === 0) return true;
     const began = performance.now();
-    const { written, ours } = await this.#transact(store, prepared, lease);
+    const { written, ours } = await this.pacer.during(() => this.#transact(store, prepared, lease));
     this.writeMs += performance.now() - began;
     this.filled += written.filled;
     this.inPlace += written.inPlace;

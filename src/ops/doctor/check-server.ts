@@ -1,3 +1,4 @@
+import { quoteIdentifier } from "../../db/identifiers.js";
 import { bytesText, finding, percent, type DoctorFinding } from "../../store/finding.js";
 import { isOn, numberOf } from "./read-server.js";
 import type { Snapshot } from "./snapshot.js";
@@ -18,6 +19,7 @@ export function checkServer(snapshot: Snapshot): DoctorFinding[] {
   return [
     ...versionFindings(snapshot.state.server.version),
     ...vectorFindings(snapshot.state.server.vector?.version, snapshot.server.availableVector),
+    ...collation(snapshot),
     ...durability(snapshot),
     ...connections(snapshot),
     ...replication(snapshot),
@@ -87,6 +89,26 @@ function isOlder(version: string, than: string): boolean {
     if (difference !== 0) return difference < 0;
   }
   return false;
+}
+
+/** Text is sorted by the operating system or by ICU, whose rules change with their versions. */
+function collation({ server, indexes }: Snapshot): DoctorFinding[] {
+  const { recorded, actual } = server.collation;
+  if (recorded === null || recorded === actual) return [];
+  const keys = indexes.filter(({ method, parent }) => method === "btree" && !parent).map(({ name }) => name);
+  return [
+    finding(
+      "collation-changed",
+      "error",
+      server.database,
+      `The database was made with version ${recorded} of the rules that sort text, and the system now has ${actual ?? "another"}: ` +
+        "indexes of text, every primary key of a store among them, may be in the wrong order, find no row that is there and let keys in twice.",
+      [
+        ...keys.map((name) => `reindex index concurrently ${name};`),
+        `alter database ${quoteIdentifier(server.database)} refresh collation version;`,
+      ].join("\n"),
+    ),
+  ];
 }
 
 function durability({ server }: Snapshot): DoctorFinding[] {

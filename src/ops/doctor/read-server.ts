@@ -17,6 +17,8 @@ export interface ServerFacts {
   readonly availableVector: string | null;
   /** Whether the JIT compiler is installed. */
   readonly jit: boolean;
+  /** Versions of the rules by which the database sorts text: when it was made, and those that the system has now. */
+  readonly collation: { readonly recorded: string | null; readonly actual: string | null };
 }
 
 export async function readServer(session: Session): Promise<ServerFacts> {
@@ -25,6 +27,8 @@ export async function readServer(session: Session): Promise<ServerFacts> {
     sql: sql`
       select current_database()::text as database, current_user::text as role, pg_is_in_recovery() as standby,
         pg_has_role(current_user, 'pg_read_all_stats', 'usage') as monitors, pg_jit_available() as jit,
+        (select jsonb_build_object('recorded', datcollversion, 'actual', pg_database_collation_actual_version(oid))
+          from pg_database where datname = current_database()) as collation,
         (select default_version from pg_available_extensions where name = 'vector') as "availableVector",
         (select jsonb_object_agg(name, jsonb_build_object('value', setting, 'unit', unit, 'source', source)) from pg_settings) as settings`,
   });

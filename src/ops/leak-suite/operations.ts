@@ -2,6 +2,7 @@ import type { LeakOperation } from "./operation.js";
 import { FAULT_OPERATIONS } from "./operations/faults.js";
 import { FILTER_OPERATIONS } from "./operations/filters.js";
 import { LIFE_CYCLE_OPERATIONS } from "./operations/life-cycle.js";
+import { MODEL_OPERATIONS } from "./operations/models.js";
 import { NO_TENANT_OPERATIONS } from "./operations/no-tenant.js";
 import { OPENING_OPERATIONS } from "./operations/opening.js";
 import { RAW_ORACLE_OPERATIONS } from "./operations/raw-oracles.js";
@@ -21,6 +22,7 @@ export const LEAK_OPERATIONS: readonly LeakOperation[] = [
   ...FILTER_OPERATIONS,
   ...NO_TENANT_OPERATIONS,
   ...LIFE_CYCLE_OPERATIONS,
+  ...MODEL_OPERATIONS,
   ...OPENING_OPERATIONS,
   ...RAW_READ_OPERATIONS,
   ...RAW_WRITE_OPERATIONS,

@@ -19,7 +19,7 @@ import { rowSecuritySql } from "../../schema/tenancy.js";
 import { openStore, scopeTo, type OpenStore } from "../../store/open.js";
 import { resolveOptions, type PostgresVectorStoreArgs } from "../../store/options.js";
 import { PostgresVectorStore } from "../../store/postgres-vector-store.js";
-import { LeakEmbeddings } from "./embeddings.js";
+import { LeakEmbeddings, NextLeakEmbeddings } from "./embeddings.js";
 import { DIMENSIONS, Ownership } from "./markers.js";
 import { Random } from "../random.js";
 import { Tally } from "./tally.js";
@@ -56,6 +56,7 @@ export async function createGround(options: SetupOptions): Promise<Ground> {
   const { pool, adminPool, schemaName, extensionSchemaName, appRole } = options;
   const tableName = `langchain_leak_${randomBytes(5).toString("hex")}`;
   const embeddings = new LeakEmbeddings();
+  const next = new NextLeakEmbeddings();
   const common = {
     tableName,
     tenancy: "rls",
@@ -65,6 +66,7 @@ export async function createGround(options: SetupOptions): Promise<Ground> {
     // Most adds then take several statements of one transaction.
     chunkSize: 2,
     lexical: true,
+    embedders: { [next.fingerprint]: next },
     ...(options.partitioned && { partitions: "by-tenant" as const }),
     ...(schemaName !== undefined && { schemaName }),
     ...(extensionSchemaName !== undefined && { extensionSchemaName }),
@@ -77,7 +79,11 @@ export async function createGround(options: SetupOptions): Promise<Ground> {
   try {
     made = await openStore(admin, resolveOptions(adminArgs), embeddings);
     await createNotes(made);
-    await new PostgresVectorStore(embeddings, adminArgs).createHnswIndex({ m: 8, efConstruction: 32 });
+    const administrator = new PostgresVectorStore(embeddings, adminArgs);
+    await administrator.createHnswIndex({ m: 8, efConstruction: 32 });
+    // A second version, which every write has to supply too.
+    await administrator.models.add({ embeddings: next });
+    await administrator.models.backfill({ maxSlowdown: false });
     const random = new Random(options.seed);
     const tenants = createTenants(options.tenants, random);
     const ownership = new Ownership();
@@ -96,7 +102,7 @@ export async function createGround(options: SetupOptions): Promise<Ground> {
       embeddings,
       storesOf(embeddings, args),
       storesOf(embeddings, args, () => world.request.getStore() as string),
-      new PostgresVectorStore(embeddings, adminArgs),
+      administrator,
       {
         pool,
         embedded: isEmbedded(pool),

@@ -25,6 +25,8 @@ export function serverSettings(estimate: SizeEstimate): Readonly<Record<string, 
     work_mem: size(Math.min(64 * MIB, machine / 500)),
     max_wal_size: size(Math.min(64 * GIB, Math.max(2 * GIB, estimate.indexBytes / 2))),
     random_page_cost: "1.1",
+    // A vacuum repairs the graphs, page by page in memory, and would rest for half of its time.
+    autovacuum_vacuum_cost_limit: "2000",
   };
 }
 

@@ -158,17 +158,17 @@ async function recommend(
 ): Promise<Pick<TuneReport, "points" | "recommended" | "reached">> {
   const checked = new Map<TunePoint, TuneReport["recommended"]>();
   const withChecked = (): TunePoint[] => points.map((point) => checked.get(point) ?? point);
-  const confirm = async (point: TunePoint): Promise<TuneReport["recommended"]> => {
+  const checkOne = async (point: TunePoint): Promise<TuneReport["recommended"]> => {
     const recommended = { ...point, heldBackRecall: (await check(point)).recall };
     checked.set(point, recommended);
     return recommended;
   };
   for (const point of candidates(points, target)) {
-    const recommended = await confirm(point);
+    const recommended = await checkOne(point);
     if (qualifies(recommended, target)) return { points: withChecked(), recommended, reached: true };
   }
   const best = points.toSorted((a, b) => b.recall - a.recall)[0]!;
-  const recommended = checked.get(best) ?? (await confirm(best));
+  const recommended = checked.get(best) ?? (await checkOne(best));
   return { points: withChecked(), recommended, reached: false };
 }
 

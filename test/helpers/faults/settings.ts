@@ -187,4 +187,19 @@ export const SETTING_FAULTS: readonly Fault[] = [
     healthy: "create extension pg_trgm version '1.5'",
     tidy: "drop extension if exists pg_trgm",
   },
+  {
+    id: "collation-changed",
+    name: "a system that sorts text by other rules than when the database was made",
+    table: "empty",
+    // What a new glibc or ICU below the same data folder leaves.
+    plant: "update pg_database set datcollversion = '2.31' where datname = current_database()",
+    evidence: /made with version 2\.31 of the rules/,
+    cure: /^reindex index concurrently public\.empty_pkey;\n(reindex .*\n)*alter database \S+ refresh collation version;$/,
+    heal: {
+      sql: "update pg_database set datcollversion = pg_database_collation_actual_version(oid) where datname = current_database()",
+    },
+    // Of a collation that no index of the store has.
+    healthy: "create collation reports (provider = icu, locale = 'de', version = '1')",
+    tidy: "drop collation if exists reports",
+  },
 ];
