@@ -184,7 +184,8 @@ describeServer("a store with others at work", () => {
           return over;
         });
         expect(await search).toMatchObject({ name: "DatabaseError", retryable: true });
-        expect(store.processStats().retries).toBe(2);
+        // One of the statements of the search was tried three times; another may have been hit before it.
+        expect(store.processStats().retries).toBeGreaterThanOrEqual(2);
       });
       expect(await store.search("text", { k: 3 })).toHaveLength(3);
       await store.end();
