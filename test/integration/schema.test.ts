@@ -423,7 +423,7 @@ describeServer("the schema of a store", () => {
       langchain_pgvector_models: CHECK ((metric = ANY (ARRAY['cosine'::text, 'euclidean'::text, 'innerProduct'::text])))
       langchain_pgvector_models: CHECK ((quantization = ANY (ARRAY['none'::text, 'binary'::text])))
       langchain_pgvector_models: CHECK ((state = ANY (ARRAY['building'::text, 'ready'::text, 'active'::text, 'retiring'::text, 'dropped'::text])))
-      langchain_pgvector_models: CHECK ((storage_type = ANY (ARRAY['vector'::text, 'halfvec'::text])))
+      langchain_pgvector_models: CHECK ((storage_type = ANY (ARRAY['vector'::text, 'halfvec'::text, 'sparsevec'::text])))
       langchain_pgvector_models: PRIMARY KEY (store, version)
       langchain_pgvector_models: CREATE UNIQUE INDEX langchain_pgvector_models_active ON public.langchain_pgvector_models USING btree (store) WHERE (state = 'active'::text)
       langchain_pgvector_models: CREATE UNIQUE INDEX langchain_pgvector_models_pkey ON public.langchain_pgvector_models USING btree (store, version)
