@@ -84,6 +84,23 @@ describeServer("plans under row-level security", () => {
     expectOneTimeFilter(plan, "large");
   });
 
+  it("a large tenant's search by the signs of its vectors uses their index", async () => {
+    const wide = new HashedEmbeddings(256);
+    const config = { tableName: "signs", tenancy: "rls", quantization: "binary", efSearch: 64 } as const;
+    const ownerPool = database.newPool({ connectionString: database.ownerUrl });
+    const owner = await PostgresVectorStore.initialize(wide, { ...config, pool: ownerPool });
+    const documents = Array.from({ length: 4_000 }, (_, n) => ({ id: `${n}`, pageContent: `sign ${n}`, metadata: {} }));
+    await owner.forTenant("large").addDocuments(documents);
+    await owner.createHnswIndex({ m: 4, efConstruction: 16, targetRecall: false });
+    const signs = (await PostgresVectorStore.initialize(wide, { ...config, pool })).forTenant("large");
+    const plan = await planOf("large", () => signs.search("sign 77", { k: 10 }));
+    expect(plan).toContain("Index Scan using signs_embedding_hnsw_idx on signs");
+    expect(plan).toMatch(/Order By: .*binary_quantize.*<~>/);
+    expectOneTimeFilter(plan, "large");
+    const { statements } = await signs.explain("sign 77", { k: 10 });
+    expect(statements.map(({ vectorIndex }) => vectorIndex)).toEqual(["signs_embedding_hnsw_idx"]);
+  });
+
   it("a small tenant's search uses the primary key", async () => {
     const plan = await planOf("small-7", (view) => view.search("small 77", { k: 10 }));
     expect(plan).toContain("plans_pkey");

@@ -3,7 +3,7 @@ import sql, { empty, type Sql } from "sql-template-tag";
 import type { ReadRoute } from "../../db/database.js";
 import { ConfigurationError } from "../../errors.js";
 import { embeddingAsText, toEmbedded, type Embedded } from "../embedding-column.js";
-import { fuse, type Fusion, type FusionWeights } from "../fusion/fusion.js";
+import { fuse, type Fusion, type FusionCandidate, type FusionWeights } from "../fusion/fusion.js";
 import { regexFilterError, type FilterNode } from "../filter/index.js";
 import { similarityOf } from "../metric.js";
 import { scope, type OpenStore, type ScopedStore } from "../open.js";
@@ -160,7 +160,7 @@ export async function hybridSearch(store: ScopedStore, search: HybridSearch): Pr
     });
   const reply = await withExtraTerms(store, lexical, search, fetch, run);
   if (reply.report.terms.length === 0) return undefined;
-  return fuseRows(store, reply, search).slice(0, search.k);
+  return fuseRows(store, reply, search);
 }
 
 /** Runs a search, and again where its words are unknown to the tenant, or its rows were gone, and that could help. */
@@ -267,18 +267,22 @@ function matchedTerms({ matched }: WordRow, { terms }: Report): string[] {
   return terms.filter((_, index) => ((bits >> BigInt(index)) & 1n) === 1n);
 }
 
-function fuseRows(store: ScopedStore, reply: Reply, { fusion, weights }: HybridSearch): WordHit[] {
-  const hits = reply.rows.map((row) => toWordHit(row, reply.report, store));
-  const dense = hits
-    .filter((hit) => hit.dense !== undefined)
-    .map((hit) => ({ id: hit.document.id!, rank: hit.dense!.rank, score: hit.similarity! }))
-    .sort((a, b) => a.rank - b.rank);
-  const lexical = hits
-    .filter((hit) => hit.lexical !== undefined)
-    .map((hit) => ({ id: hit.document.id!, rank: hit.lexical!.rank, score: hit.lexical!.bm25 }))
-    .sort((a, b) => a.rank - b.rank);
-  const scores = fuse({ dense, lexical }, fusion, weights);
-  return hits
-    .map((hit) => ({ ...hit, score: scores.get(hit.document.id!) ?? 0 }))
-    .sort((a, b) => b.score - a.score || (a.document.id! < b.document.id! ? -1 : 1));
+/** The best rows by both legs; only those become hits, of some two hundred. */
+function fuseRows(store: ScopedStore, reply: Reply, { fusion, weights, k }: HybridSearch): WordHit[] {
+  const { metric } = store.options;
+  const dense: FusionCandidate[] = [];
+  const lexical: FusionCandidate[] = [];
+  for (const { id, distance, densePlace, bm25, place } of reply.rows) {
+    if (densePlace != null && distance != null && !Number.isNaN(distance)) {
+      dense.push({ id, rank: Number(densePlace), score: similarityOf(distance, metric) });
+    }
+    if (bm25 !== null) lexical.push({ id, rank: Number(place), score: bm25 });
+  }
+  const byRank = (one: FusionCandidate, other: FusionCandidate): number => one.rank - other.rank;
+  const scores = fuse({ dense: dense.sort(byRank), lexical: lexical.sort(byRank) }, fusion, weights);
+  return reply.rows
+    .map((row) => ({ row, score: scores.get(row.id) ?? 0 }))
+    .sort((one, other) => other.score - one.score || (one.row.id < other.row.id ? -1 : 1))
+    .slice(0, k)
+    .map(({ row, score }) => ({ ...toWordHit(row, reply.report, store), score }));
 }
