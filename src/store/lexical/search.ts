@@ -1,5 +1,5 @@
 import { Document } from "@langchain/core/documents";
-import sql, { empty, type Sql } from "sql-template-tag";
+import sql, { empty, join, raw, type Sql } from "sql-template-tag";
 import type { ReadRoute } from "../../db/database.js";
 import { ConfigurationError } from "../../errors.js";
 import { embeddingAsText, toEmbedded, type Embedded } from "../embedding-column.js";
@@ -124,14 +124,19 @@ export async function hybridSearch(store: ScopedStore, search: HybridSearch): Pr
   const lexical = requireLexical(store);
   const fetch = Math.max(search.k, search.candidates ?? Math.max(50, 10 * search.k));
   const dense: DenseSearch = { ...search, k: fetch };
-  // The distance of a row that only words found costs a look at its vector. With the fusions that are built in, a row has no
-  // more than all those above it among the words have, so that only the first can be among the results.
-  const measured = typeof search.fusion === "function" ? fetch : search.k;
+  // With the fusions that are built in, a row of one leg has no more than all those above it in that leg, so that only the
+  // first can be among the results. Of the others, scores are enough, and a look at the vector can be saved.
+  const hopeful = typeof search.fusion === "function" ? fetch : search.k;
   const distance = sql`
     coalesce(d.distance, (
       select ${distanceTo(store, search.vector)} from ${store.table}
-      where ${scope(store)} and ${store.columns.id} = l.id and l.level <= ${measured}::int8
+      where ${scope(store)} and ${store.columns.id} = l.id and l.level <= ${hopeful}::int8
     ))`;
+  const isHopeful = sql`(d.id = l.id or d.place <= ${hopeful}::int8 or l.level <= ${hopeful}::int8) is true`;
+  const whole = ["content", "metadata", ...(search.includeEmbeddings ? ["embedding"] : [])].map((name) => {
+    const column = raw(name);
+    return sql`case when ${isHopeful} then coalesce(d.${column}, l.${column}) end as ${column}`;
+  });
   const embedding = search.includeEmbeddings ? sql`, ${embeddingAsText(store)} as embedding` : empty;
   const run = (query: LexicalQuery, extra: readonly ExtraTerm[], effort: Effort): Promise<Reply> =>
     searchByVector(store, dense, {
@@ -143,11 +148,9 @@ export async function hybridSearch(store: ScopedStore, search: HybridSearch): Pr
           dense as materialized (
             select *, row_number() over (order by distance, id) as place from (${nearest}) as n
           )
-          select ${lexicalReport(effort, sql`coalesce(h.nth, 1) = 1`)}, h.* from (select 1) as one left join (
-            select coalesce(d.id, l.id) as id, coalesce(d.content, l.content) as content,
-              coalesce(d.metadata, l.metadata) as metadata, ${distance} as distance,
-              ${search.includeEmbeddings ? sql`coalesce(d.embedding, l.embedding) as embedding,` : empty}
-              l.bm25, l.matched, l.place, d.place as "densePlace", row_number() over () as nth${counted ? sql`, d.met` : empty}
+          select ${lexicalReport(effort, sql`coalesce(h."densePlace", h.place, 1) = 1`)}, h.* from (select 1) as one left join (
+            select coalesce(d.id, l.id) as id, ${isHopeful} as hopeful, ${join(whole)}, ${distance} as distance,
+              l.bm25, l.matched, l.place, d.place as "densePlace"${counted ? sql`, d.met` : empty}
             from dense d
             full join (select *, rank() over (order by bm25 desc) as level from lexical) as l on l.id = d.id
           ) as h on true`,
@@ -216,6 +219,8 @@ interface Report {
 
 interface WordRow {
   readonly id: string;
+  /** False in a row that cannot be among the results and has neither content nor metadata. */
+  readonly hopeful?: boolean;
   readonly content: string;
   readonly metadata: Record<string, unknown>;
   readonly embedding?: string;
@@ -281,6 +286,7 @@ function fuseRows(store: ScopedStore, reply: Reply, { fusion, weights, k }: Hybr
   const byRank = (one: FusionCandidate, other: FusionCandidate): number => one.rank - other.rank;
   const scores = fuse({ dense: dense.sort(byRank), lexical: lexical.sort(byRank) }, fusion, weights);
   return reply.rows
+    .filter(({ hopeful }) => hopeful)
     .map((row) => ({ row, score: scores.get(row.id) ?? 0 }))
     .sort((one, other) => other.score - one.score || (one.row.id < other.row.id ? -1 : 1))
     .slice(0, k)
