@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PostgresVectorStore, type PostgresVectorStoreArgs } from "../../src/index.js";
 import { Database } from "../../src/db/database.js";
+import type { SearchHit } from "../../src/index.js";
+import { DEFAULT_WEIGHTS, fuse } from "../../src/store/fusion/fusion.js";
 import { ensureSchema } from "../../src/schema/ensure.js";
 import { resolveOptions } from "../../src/store/options.js";
 import { openTestDatabase, testSchema, type TestDatabase } from "../helpers/database.js";
@@ -275,6 +277,35 @@ describe("hybrid", () => {
     const wrong = [{ fusion: "sum" as never }, { weights: { dense: 0, lexical: 0 } }, { searchType: "both" as never }];
     for (const options of wrong) expect((await errorOf(store.search("x", options))).name).toBe("ConfigurationError");
     expect((await errorOf(store.search([1], { searchType: "hybrid" }))).message).toMatch(/needs the text/);
+  });
+});
+
+describe("hybrid, with a fusion of the library", () => {
+  it("has the scores, contents and vectors that the same has as a function, which sees every row whole", async () => {
+    const store = await open();
+    const random = randomOf(9);
+    await store.addDocuments(
+      Array.from({ length: 160 }, (_, n) => {
+        const text = Array.from({ length: 1 + random(12) }, () => WORDS[random(WORDS.length)]!).join(" ");
+        return doc(`d${n}`, n % 20 === 0 ? "" : text, { n });
+      }),
+    );
+    const weights = [DEFAULT_WEIGHTS, { dense: 1, lexical: 0 }, { dense: 0, lexical: 1 }, { dense: 1, lexical: 1 }];
+    for (const fusion of ["relativeScore", "rrf", "distribution"] as const) {
+      for (const [turn, weight] of weights.entries()) {
+        for (const k of [1, 4, 15]) {
+          const query = `${WORDS[(3 * turn + k) % WORDS.length]} ${WORDS[turn]} unheard`;
+          const options = { searchType: "hybrid", k, weights: weight, includeEmbeddings: true } as const;
+          const ours = await store.search(query, { ...options, fusion });
+          const whole = await store.search(query, { ...options, fusion: (legs, w) => fuse(legs, fusion, w) });
+          const scores = (hits: SearchHit[]): string[] => hits.map(({ score }) => score!.toFixed(9));
+          expect(scores(ours), `${fusion}, k ${k}, ${JSON.stringify(weight)}`).toEqual(scores(whole));
+          expect(ours.every(({ document, embedding }) => embedding !== undefined && "n" in document.metadata)).toBe(
+            true,
+          );
+        }
+      }
+    }
   });
 });
 
