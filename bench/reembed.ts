@@ -118,6 +118,8 @@ export async function run({ quick, rows = quick ? 3_000 : 50_000 }: BenchOptions
       msPerRow: perRow,
       space,
       held,
+      searches: report.searches.length,
+      missed: report.missed,
       failures: report.failures.slice(0, 5),
     };
     return { machine: await describeMachine(database), figures, bars };

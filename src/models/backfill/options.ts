@@ -38,7 +38,7 @@ export interface BackfillOptions {
   /**
    * How many times the time of searches before it their 95th percentile may grow to before the backfill slows down;
    * `false` for full speed.
-   * @defaultValue 1.4
+   * @defaultValue 1.25
    */
   maxSlowdown?: number | false | undefined;
   /** Whether rows that were set aside are tried again. @defaultValue false */
@@ -112,7 +112,7 @@ export interface BackfillPlan {
 
 /** @throws ConfigurationError naming the option and its value. No I/O. */
 export function checkBackfill(options: BackfillOptions): BackfillPlan {
-  const { maxSlowdown = 1.4 } = options;
+  const { maxSlowdown = 1.25 } = options;
   if (maxSlowdown !== false && !(maxSlowdown > 1)) {
     throw new ConfigurationError(`maxSlowdown must be false or above 1, got ${String(maxSlowdown)}.`);
   }

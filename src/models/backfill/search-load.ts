@@ -19,7 +19,7 @@ const FIRST_MS = 3_000;
 const SPACING = 20;
 const SHORTEST_GAP_MS = 50;
 const LONGEST_GAP_MS = 1_000;
-const FIRST_SHARE = 0.3;
+const FIRST_SHARE = 0.1;
 /** While writes take less of the time than this, no more than one search in twenty meets one. */
 const LEAST_SHARE = 0.05;
 const LONGEST_REST_MS = 5_000;
@@ -100,8 +100,8 @@ export class SearchLoad {
     this.#fresh += 1;
     if (this.#recent.length < ENOUGH || this.#fresh < NEW_ONES) return;
     const usual = percentile95(this.#undisturbed);
-    // Below a millisecond a busy processor decides, not the backfill.
-    const slow = percentile95(this.#recent) > Math.max(this.limit * usual, usual + 1);
+    // Differences below this are the processor's, not the backfill's.
+    const slow = percentile95(this.#recent) > Math.max(this.limit * usual, usual + 0.25);
     this.#share = slow ? Math.max(LEAST_SHARE, this.#share * 0.6) : Math.min(1, this.#share * 1.3);
     this.#fresh = 0;
     if (slow) this.#recent = [];
