@@ -298,7 +298,7 @@ describe("hybrid, with a fusion of the library", () => {
           const options = { searchType: "hybrid", k, weights: weight, includeEmbeddings: true } as const;
           const ours = await store.search(query, { ...options, fusion });
           const whole = await store.search(query, { ...options, fusion: (legs, w) => fuse(legs, fusion, w) });
-          const scores = (hits: SearchHit[]): string[] => hits.map(({ score }) => score!.toFixed(9));
+          const scores = (hits: SearchHit[]): string[] => hits.map(({ score }) => score.toFixed(9));
           expect(scores(ours), `${fusion}, k ${k}, ${JSON.stringify(weight)}`).toEqual(scores(whole));
           expect(ours.every(({ document, embedding }) => embedding !== undefined && "n" in document.metadata)).toBe(
             true,

@@ -283,7 +283,6 @@ function fuseRows(store: ScopedStore, reply: Reply, { fusion, weights, k }: Hybr
     }
     if (bm25 !== null) lexical.push({ id, rank: Number(place), score: bm25 });
   }
-  const byRank = (one: FusionCandidate, other: FusionCandidate): number => one.rank - other.rank;
   const scores = fuse({ dense: dense.sort(byRank), lexical: lexical.sort(byRank) }, fusion, weights);
   return reply.rows
     .filter(({ hopeful }) => hopeful)
@@ -291,4 +290,8 @@ function fuseRows(store: ScopedStore, reply: Reply, { fusion, weights, k }: Hybr
     .sort((one, other) => other.score - one.score || (one.row.id < other.row.id ? -1 : 1))
     .slice(0, k)
     .map(({ row, score }) => ({ ...toWordHit(row, reply.report, store), score }));
+}
+
+function byRank(one: FusionCandidate, other: FusionCandidate): number {
+  return one.rank - other.rank;
 }
