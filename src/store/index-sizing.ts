@@ -1,4 +1,4 @@
-import sql from "sql-template-tag";
+import sql, { raw, type Sql } from "sql-template-tag";
 import { quoteQualified } from "../db/identifiers.js";
 import type { OpenStore } from "./open.js";
 import { storedBytes } from "./storage.js";
@@ -12,6 +12,16 @@ export interface IndexSizing {
   readonly sharedBuffers: number;
 }
 
+/**
+ * Rows of a table of `pg_class`: the pages that it has now, each with as many as the last vacuum or analyze found; null
+ * before one. The counter of live rows has those of a load twice for a while when an analyze came right after it.
+ */
+export function estimatedRows(alias: string): Sql {
+  const table = raw(alias);
+  return sql`case when ${table}.reltuples > 0 and ${table}.relpages > 0 then round(${table}.reltuples::float8 / ${table}.relpages
+    * (pg_relation_size(${table}.oid) / current_setting('block_size')::int)) when ${table}.reltuples > 0 then ${table}.reltuples end`;
+}
+
 export async function readIndexSizing(store: OpenStore): Promise<IndexSizing> {
   const { layout } = store.options;
   const table = quoteQualified(store.schema, layout.table);
@@ -21,7 +31,7 @@ export async function readIndexSizing(store: OpenStore): Promise<IndexSizing> {
     sql: sql`
       select coalesce(sum(case
           when pg_relation_size(c.oid) = 0 then 0
-          when greatest(c.reltuples, s.n_live_tup) > 0 then greatest(c.reltuples, s.n_live_tup)
+          when coalesce(${estimatedRows("c")}, s.n_live_tup) > 0 then coalesce(${estimatedRows("c")}, s.n_live_tup)
           else pg_table_size(c.oid) / ${vector}::float8
         end), 0)::float8 as rows,
         coalesce(sum(pg_relation_size(c.oid)), 0) = 0 as empty,

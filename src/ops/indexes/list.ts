@@ -1,5 +1,6 @@
 import sql from "sql-template-tag";
 import { quoteQualified } from "../../db/identifiers.js";
+import { estimatedRows } from "../../store/index-sizing.js";
 import { areListsStale, chooseLists } from "../../store/index-parameters.js";
 import { parseIndexNote, type IndexNote } from "../../store/index-note.js";
 import { isOn } from "../../store/explain/index-faults.js";
@@ -63,7 +64,7 @@ export async function listIndexes(store: OpenStore): Promise<IndexInfo[]> {
           pg_get_expr(i.indpred, i.indrelid) as predicate, parent.relname::text as parent,
           i.indisunique as unique, i.indisvalid as valid,
           exists (select from pg_constraint k where k.conindid = c.oid and k.contype in ('p', 'u', 'x')) as constraint,
-          pg_relation_size(c.oid)::float8 as bytes, c.reltuples::float8 as rows, greatest(t.reltuples, st.n_live_tup, 0)::float8 as "tableRows",
+          pg_relation_size(c.oid)::float8 as bytes, c.reltuples::float8 as rows, coalesce(${estimatedRows("t")}, st.n_live_tup, 0)::float8 as "tableRows",
           coalesce(s.idx_scan, 0)::float8 as scans, coalesce(s.idx_tup_read, 0)::float8 as read,
           coalesce(s.idx_tup_fetch, 0)::float8 as fetched, obj_description(c.oid, 'pg_class') as note,
           p.phase, p.blocks_done::float8 as "blocksDone", p.blocks_total::float8 as "blocksTotal"

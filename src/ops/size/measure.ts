@@ -6,6 +6,7 @@ import { SchemaVersionError } from "../../errors.js";
 import { inspectSchema } from "../../schema/inspect.js";
 import type { Layout, ModelVersion } from "../../schema/layout.js";
 import { lexicalTables } from "../../schema/lexical.js";
+import { estimatedRows } from "../../store/index-sizing.js";
 import type { TableSize } from "./table.js";
 
 /** What a store takes now, read from the catalog; bytes unless the name says otherwise. */
@@ -42,8 +43,7 @@ export async function measureStore(session: Session, layout: Layout): Promise<St
     sql: sql`
       with parts as (
         select c.oid, c.reltoastrelid,
-          case when c.reltuples > 0 then c.reltuples / c.relpages * (pg_relation_size(c.oid) / current_setting('block_size')::int)
-            end as estimated
+          ${estimatedRows("c")} as estimated
         from pg_class c
         where c.oid = to_regclass(${table}::text) and c.relkind = 'r'
           or c.oid in (select relid from pg_partition_tree(to_regclass(${table}::text)) where isleaf)
