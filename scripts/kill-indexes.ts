@@ -32,7 +32,7 @@ const phases = new Map<string, number>();
 try {
   await store.bulkLoad(bulkItems(rows, DIMENSIONS), { indexes: "keep" });
   const times = new Map<string, number>();
-  for (const action of ["create", "rebuild", "drop"] as const) {
+  for (const action of ACTIONS) {
     const child = start(action);
     await child.begun;
     const began = performance.now();

@@ -55,6 +55,25 @@ describeServer("roles and tenancy", () => {
     return { name, pool: database.newPool({ connectionString: url.href }) };
   }
 
+  it("a role that does not own the table deletes a tenant, and leaves its index to the owner", async () => {
+    const args = argsOf();
+    const owner = await open(args);
+    await owner.forTenant("gone").addDocuments([note("1", "from gone")]);
+    await owner.createHnswIndex({ tenantId: "gone", targetRecall: false });
+    const { name, pool } = await login("bypassrls");
+    const schema = args.schemaName ?? "public";
+    await admin.query(
+      `grant usage on schema ${schema} to ${name}; grant all on all tables in schema ${schema} to ${name}`,
+    );
+    await admin.query(`grant langchain_pgvector_app to ${name}`);
+    const warnings: string[] = [];
+    const logger = { warn: (message: string) => warnings.push(message), info: () => undefined, debug: () => undefined };
+    const clerk = await PostgresVectorStore.fromExistingIndex(embeddings, { ...args, pool, logger });
+    expect((await clerk.tenants.delete("gone", { vacuum: false })).deleted).toBeGreaterThan(0);
+    expect(warnings.join()).toMatch(/hnsw_idx" of the deleted tenant is left.*drop index concurrently/);
+    expect((await owner.indexes.list()).filter(({ type }) => type === "hnsw")).toHaveLength(1);
+  });
+
   it("a superuser's connection works as the app role, for the call only", async () => {
     const pool = database.newPool({ max: 1 });
     const store = await open(argsOf({ pool }));
