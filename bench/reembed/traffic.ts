@@ -1,6 +1,6 @@
 /** A process of readers and writers beside a change of models: the job as JSON; prints its samples when its input ends. */
 import pg from "pg";
-import { PostgresVectorStore, type SearchHit } from "../../src/index.js";
+import { PostgresVectorStore } from "../../src/index.js";
 import { PlantedEmbeddings } from "./planted.js";
 
 export interface TrafficJob {
@@ -41,8 +41,8 @@ const TOLERANCE = 1e-3;
 const searches: [number, number][] = [];
 const failures: string[] = [];
 const written: string[] = [];
-let mixed = 0;
-let missed = 0;
+/** What each search was answered; judged at the end, as that takes as much of a processor as the searches themselves. */
+const answers: { text: string; found: string | undefined; distance: number }[] = [];
 let running = 0;
 const going = new AbortController();
 
@@ -52,18 +52,26 @@ async function search(): Promise<void> {
   try {
     const [hit] = await store.search(text, { k: 10 });
     searches.push([at, performance.now() - began]);
-    // In whatever version: the text itself is at no distance, and what is found instead where the index misses it is as far
-    // as the vectors of both texts are in that version. By vectors of two versions it could be neither.
-    if (hit === undefined || !models.some((model) => isDistance(model, text, hit))) mixed += 1;
-    else if (hit.distance! > TOLERANCE) missed += 1;
+    answers.push({ text, found: hit?.document.pageContent, distance: hit?.distance ?? Number.NaN });
   } catch (error) {
     failures.push(`search: ${String(error)}`);
   }
 }
 
-function isDistance(model: PlantedEmbeddings, text: string, { document, distance }: SearchHit): boolean {
-  const [one, other] = [model.vectorOf(text), model.vectorOf(document.pageContent)];
-  return Math.abs(1 - innerProduct(one, other) / Math.hypot(...one) / Math.hypot(...other) - distance!) < TOLERANCE;
+function judge(): { mixed: number; missed: number } {
+  let [mixed, missed] = [0, 0];
+  for (const { text, found, distance } of answers) {
+    // In whatever version: the text itself is at no distance, and what is found instead where the index misses it is as far
+    // as the vectors of both texts are in that version. By vectors of two versions it could be neither.
+    if (found === undefined || !models.some((model) => isDistance(model, text, found, distance))) mixed += 1;
+    else if (distance > TOLERANCE) missed += 1;
+  }
+  return { mixed, missed };
+}
+
+function isDistance(model: PlantedEmbeddings, text: string, found: string, distance: number): boolean {
+  const [one, other] = [model.vectorOf(text), model.vectorOf(found)];
+  return Math.abs(1 - innerProduct(one, other) / Math.hypot(...one) / Math.hypot(...other) - distance) < TOLERANCE;
 }
 
 function innerProduct(one: readonly number[], other: readonly number[]): number {
@@ -101,4 +109,4 @@ process.stdout.write("ready\n");
 await Promise.all([every(job.searches, search), every(job.writes, write)]);
 await store.end();
 await pool.end();
-process.stdout.write(`${JSON.stringify({ searches, failures, mixed, missed, written } satisfies TrafficReport)}\n`);
+process.stdout.write(`${JSON.stringify({ searches, failures, ...judge(), written } satisfies TrafficReport)}\n`);

@@ -3,6 +3,7 @@ import {
   lintTenancy,
   PostgresVectorStore,
   TenantIsolationError,
+  UnknownModelError,
   type PostgresVectorStoreArgs,
 } from "../../src/index.js";
 import { describeServer, openServerDatabase, testSchema, type ServerTestDatabase } from "../helpers/database.js";
@@ -74,5 +75,38 @@ describeServer("changing the model under row-level security", () => {
     expect(await length("a")).toBe(24);
     await owner.tenants.delete("b");
     expect((await owner.tenants.list()).map(({ tenantId }) => tenantId)).toEqual(["a", "c"]);
+  });
+
+  it("an export goes on with the vectors that it began with, until their version is retired", async () => {
+    const owner = await open("owner", { tableName: "rls_models_export", tenantId: "a" });
+    await owner.addDocuments(documents("a", 6));
+    await owner.addDocuments([{ id: "9", pageContent: "a keeps the last thing", metadata: {} }]);
+    const chunks: { content: string; embedding: ArrayLike<number> | null }[] = [];
+    const exporting = async (change: (chunk: number) => Promise<unknown>): Promise<void> => {
+      chunks.length = 0;
+      for await (const record of owner.tenants.export("a", { pageRows: 2 })) {
+        if (record.type !== "chunk") continue;
+        const { content, embedding } = record;
+        if (embedding !== null && !("indices" in embedding)) chunks.push({ content, embedding });
+        await change(chunks.length);
+      }
+    };
+    await exporting(async (chunk) => {
+      if (chunk === 2) await owner.models.add({ embeddings: next });
+      if (chunk === 3) await owner.models.backfill({ maxSlowdown: false });
+      if (chunk === 5) await owner.models.cutover();
+    });
+    expect(chunks).toHaveLength(7);
+    for (const { content, embedding } of chunks) {
+      expect(Array.from(embedding!)).toEqual(Array.from(Float32Array.from(old.vectorOf(content))));
+    }
+    await owner.models.rollback();
+    const retired = exporting(async (chunk) => {
+      if (chunk === 2) await owner.models.cutover({ version: 2 });
+      if (chunk === 4) await owner.models.retire({ version: 1 });
+    });
+    const error = await errorOf(retired);
+    expect(error).toBeInstanceOf(UnknownModelError);
+    expect(error.message).toMatch(/version 1 .* was retired while it ran; begin a new export/);
   });
 });

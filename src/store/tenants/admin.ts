@@ -65,7 +65,10 @@ export class TenantAdmin {
 
   /**
    * A tenant's rows with their embeddings, read page by page: a header, its collections, its chunks, an end. Also of a
-   * suspended tenant, which is how to get a copy of one point in time.
+   * suspended tenant, which is how to get a copy of one point in time. The vectors are of one model version throughout,
+   * also when another becomes the active one meanwhile.
+   *
+   * @throws UnknownModelError when that version is retired before the export ends.
    */
   export(tenantId: string | number, options: ExportOptions = {}): AsyncIterable<ExportRecord> {
     return exportTenant(this.#open, toTenantId(tenantId), options);

@@ -2,14 +2,16 @@ import sql, { empty, type Sql } from "sql-template-tag";
 import { isSparse } from "../../db/sparse-vector.js";
 import { qualified } from "../../db/identifiers.js";
 import { administrationSettings } from "../../db/tenant-scope.js";
+import { SQLSTATE, sqlstateOf } from "../../db/sqlstate.js";
 import { findTenantRelations, type SecuredRelation } from "../../schema/tenant-relations.js";
 import { sourceTables } from "../../schema/layout.js";
 import { embeddingAsText, readEmbedding } from "../embedding-column.js";
-import { scopeTo, type OpenStore } from "../open.js";
+import { UnknownModelError } from "../../errors.js";
+import { readingVersion, refreshModels, scopeTo, type OpenStore } from "../open.js";
 import { integer } from "../options.js";
 import { EXPORT_FORMAT, type ExportedChunk, type ExportRecord } from "./export-record.js";
 import { exportMessages } from "./messages.js";
-import { fence } from "../versions/fence.js";
+import { fence, isStale } from "../versions/fence.js";
 import { requireAdministrator, stateOf, unknownTenant } from "./registry.js";
 
 export interface ExportOptions {
@@ -125,15 +127,37 @@ async function* exportChunks(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ExportedChunk> {
   let last: ChunkRow | undefined;
+  let current = store;
   for (;;) {
-    const { rows } = await store.database.execute(
-      { name: "export-chunks", sql: pageSql(store, tenant, pageRows, last) },
-      { settings: administrationSettings(tenant), signal },
-    );
-    for (const row of rows as unknown as ChunkRow[]) yield toChunk(row, store);
-    last = rows.at(-1) as ChunkRow | undefined;
+    const page = { name: "export-chunks", sql: pageSql(current, tenant, pageRows, last) };
+    let rows: ChunkRow[];
+    try {
+      const reply = await store.database.execute(page, { settings: administrationSettings(tenant), signal });
+      rows = reply.rows as unknown as ChunkRow[];
+    } catch (error) {
+      // The column of a version goes when it is retired.
+      if (!isStale(error) && sqlstateOf(error) !== SQLSTATE.undefinedColumn) throw error;
+      const changed = await refreshModels(current);
+      if (changed.models.epoch === current.models.epoch) throw error;
+      current = sameVersion(changed, current);
+      continue;
+    }
+    for (const row of rows) yield toChunk(row, store);
+    last = rows.at(-1);
     if (rows.length < pageRows) return;
   }
+}
+
+/** The store after a change of its models, on the version whose vectors the export began with. */
+function sameVersion(changed: OpenStore, { model: { version, fingerprint } }: OpenStore): OpenStore {
+  const same = changed.models.live.find((live) => live.version === version && live.fingerprint === fingerprint);
+  if (same === undefined) {
+    throw new UnknownModelError(
+      `The model version ${version} of the table ${JSON.stringify(changed.options.layout.table)}, whose vectors this export ` +
+        "holds, was retired while it ran; begin a new export.",
+    );
+  }
+  return readingVersion(changed, same);
 }
 
 function pageSql(store: OpenStore, tenant: string, pageRows: number, last: ChunkRow | undefined): Sql {
