@@ -6,9 +6,9 @@ export default defineConfig({
     globalSetup: ["test/helpers/global-setup.ts"],
     pool: "forks",
     maxWorkers: 2,
-    testTimeout: 30_000,
-    // Opening an embedded database, or a fresh one on a busy machine, takes a few seconds.
-    hookTimeout: 60_000,
+    // A test that hangs must fail; one on a slow or busy machine must not.
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
     teardownTimeout: 30_000,
   },
 });

@@ -13,7 +13,7 @@ interface Job {
 }
 
 const { url, args, rows, dimensions, options } = JSON.parse(process.argv[2]!) as Job;
-const pool = new pg.Pool({ connectionString: url, max: 4 });
+const pool = new pg.Pool({ connectionString: url, max: 4, application_name: "bulk-child" });
 const store = await PostgresVectorStore.initialize(new HashedEmbeddings(dimensions), { ...args, pool });
 await store.bulkLoad(bulkItems(rows, dimensions), {
   ...options,

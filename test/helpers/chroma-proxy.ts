@@ -48,6 +48,8 @@ export class ChromaProxy {
         () => incoming.socket.destroy(),
       );
     });
+    // Node closes a connection that was idle for five seconds, and a request may be on its way on it.
+    server.keepAliveTimeout = 120_000;
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const { port } = server.address() as AddressInfo;
     const proxy = new ChromaProxy(server, `http://127.0.0.1:${port}`);

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import { initFolder } from "./container.js";
 import { testSchema } from "./test-schema.js";
@@ -51,7 +52,7 @@ export async function cleanServer(server: PreparedServer): Promise<void> {
       "select datname from pg_database where starts_with(datname, $1)",
       [`${server.prefix}_`],
     );
-    for (const { datname } of rows) await client.query(`drop database if exists ${datname} with (force)`);
+    for (const { datname } of rows) await dropDatabase(client, datname);
     await client.query(`drop role if exists ${server.appUser}, ${server.ownerUser}`);
   });
 }
@@ -75,11 +76,21 @@ export async function createFreshDatabase(server: PreparedServer): Promise<Fresh
     url,
     appUrl: withLogin(url, server.appUser, server.password),
     ownerUrl: withLogin(url, server.ownerUser, server.password),
-    drop: () =>
-      withClient(server.url, async (client) => {
-        await client.query(`drop database if exists ${name} with (force)`);
-      }),
+    drop: () => withClient(server.url, (client) => dropDatabase(client, name)),
   };
+}
+
+/** On a busy machine the backends that `force` ends may need longer than the five seconds that Postgres gives them. */
+async function dropDatabase(client: Client, name: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await client.query(`drop database if exists ${name} with (force)`);
+      return;
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== "55006" || attempt === 10) throw error;
+      await sleep(500);
+    }
+  }
 }
 
 const privilegesFile = "30-privileges.sql";

@@ -36,10 +36,10 @@ export async function startStandby(primaryUrl: string): Promise<Standby> {
     rmSync(folder, { recursive: true, force: true });
     throw new Error(`pg_basebackup failed: ${copied.stderr}`);
   }
-  appendFileSync(
-    join(data, "postgresql.conf"),
-    "hot_standby = on\nwal_receiver_status_interval = 1\nwal_retrieve_retry_interval = 100\n",
-  );
+  // However late its replay is, it cancels no reader.
+  const settings =
+    "hot_standby = on\nmax_standby_streaming_delay = -1\nwal_receiver_status_interval = 1\nwal_retrieve_retry_interval = 100\n";
+  appendFileSync(join(data, "postgresql.conf"), settings);
   const port = await sparePort();
   const at = (url: string): string => {
     const changed = new URL(url);

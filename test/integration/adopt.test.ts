@@ -315,7 +315,7 @@ describeServer("adopting tables of the base class", () => {
         );
         return rows[0]?.pid;
       },
-      { timeout: 5_000, interval: 20 },
+      { timeout: 30_000, interval: 20 },
     );
     await kill(waiting);
     await adopting;
@@ -340,18 +340,29 @@ describeServer("adopting tables of the base class", () => {
     const client = await pool.connect();
     await client.query("begin");
     await client.query(`select 1 from ${tableName}`);
-    let waits = 0;
-    const adopting = adopt(
+    const waits: string[] = [];
+    let committed: Promise<unknown> | undefined;
+    const { outcome } = await adopt(
       config({
+        pool: {
+          // The next attempt begins after the commit, however long that takes.
+          connect: async () => {
+            await committed;
+            return pool.connect();
+          },
+          end: () => pool.end(),
+        },
         onProgress: (message) => {
           if (!message.includes("in use")) return;
-          waits += 1;
-          void client.query("commit").then(() => client.release());
+          waits.push(message);
+          committed ??= client.query("commit");
         },
       }),
     );
-    expect((await adopting).outcome).toBe("adopted");
-    expect(waits).toBe(1);
+    await committed;
+    client.release();
+    expect(outcome).toBe("adopted");
+    expect(waits).toEqual([expect.stringContaining("(1 of 20)")]);
   });
 
   test("two runs at once: one adopts, the other finds it adopted", async () => {

@@ -64,7 +64,7 @@ describe("an answer that streams", () => {
       const pieces: string[] = [];
       let arrived: (() => void) | undefined;
       const ended = new Promise<void>((resolve, reject) => {
-        get({ port: (server.address() as AddressInfo).port }, (response) => {
+        get({ host: "127.0.0.1", port: (server.address() as AddressInfo).port }, (response) => {
           response.setEncoding("utf8");
           response.on("data", (piece: string) => {
             pieces.push(piece);
@@ -127,13 +127,13 @@ describeServer("an abort while the database searches", () => {
       const abort = new AbortController();
       const answering = createRagChain({ store: slow }).invoke(QUESTION, { signal: abort.signal });
       const waiting = async (): Promise<number> => {
-        const { rows } = await server.pool
-          .connect()
-          .then(async (client) =>
-            client
-              .query({ text: "select count(*)::int as n from pg_stat_activity where wait_event_type = 'Lock'" })
-              .finally(() => client.release()),
-          );
+        const { rows } = await server.pool.connect().then(async (client) =>
+          client
+            .query({
+              text: "select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+            })
+            .finally(() => client.release()),
+        );
         return rows[0]!["n"] as number;
       };
       while ((await waiting()) === 0) await new Promise((resolve) => setTimeout(resolve, 10));

@@ -363,9 +363,11 @@ describe.skipIf(pgBin === "")(`backup and restore${pgBin === "" ? " (needs pg_du
         chmodSync(join(bin, name), 0o755);
       };
       wrap("pg_restore", `exec ${pgBin}/pg_restore "$@"`);
+      // The trap is set before anything is seen, and what it might leave holds no pipe of the backup.
+      const wait = `sleep 60 >/dev/null 2>&1 & p=$!; trap 'kill $p; exit 1' TERM`;
       wrap(
         "pg_dump",
-        `[ "$1" = --version ] || { echo "$@" >>${seen}; [ -n "$PGPASSWORD" ] && echo password >>${seen}; sleep 60 & trap 'kill $!; exit 1' TERM; wait; }\nexec ${pgBin}/pg_dump "$@"`,
+        `[ "$1" = --version ] || { ${wait}; echo "$@" >>${seen}; [ -n "$PGPASSWORD" ] && echo password >>${seen}; wait; }\nexec ${pgBin}/pg_dump "$@"`,
       );
       const interrupt = new AbortController();
       const backup = createBackup({

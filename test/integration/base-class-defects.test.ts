@@ -337,18 +337,20 @@ describeServer("what the base class gets wrong and ours does not", () => {
       for (const store of [base, ours]) await store.createHnswIndex({ dimensions: LENGTH, namespace: "selective" });
       await pool.query(`analyze ${base.tableName}`);
       await pool.query(`analyze ${ours.computedTableName}`);
-    }, 60_000);
+    });
 
     const rowsOf = (found: [Document, number][]): number[] =>
       found.map(([document]) => Number(document.pageContent.slice("row ".length)));
 
     test("plain searches use the index, with recall", async () => {
+      // So many that the mean does not hang on how this one graph came out.
+      const rows = Array.from({ length: 100 }, (_, i) => vectors[1_003 + 189 * i]!);
       let total = 0;
-      for (const query of queries) {
+      for (const query of rows) {
         const found = rowsOf(await ours.similaritySearchVectorWithScore(query, K));
         total += recall(found, exactNearest(query, vectors, K));
       }
-      expect(total / queries.length).toBeGreaterThanOrEqual(0.95);
+      expect(total / rows.length).toBeGreaterThanOrEqual(0.95);
       expect(await explain(pool, recorded.at(-1)!)).toMatch(/Index Scan using "?selective_/);
     });
 

@@ -34,7 +34,7 @@ describe.skipIf(!native)(`a broken installation${native ? "" : " (needs native P
 
   beforeAll(async () => {
     installation = (await openBrokenInstallation())!;
-  }, 60_000);
+  });
   afterAll(() => installation.close());
 
   const named = (sql: string): string =>
@@ -185,5 +185,5 @@ describe.skipIf(!native)(`a broken installation${native ? "" : " (needs native P
       await replaying.end();
       await standby.remove();
     }
-  }, 60_000);
+  });
 });

@@ -69,30 +69,26 @@ describeServer("what a bulk load does about its table", () => {
     ["auto", 20, 100, false],
     ["auto", 20, 10_000, true],
     ["auto", 20_000, 10_000, false],
-  ])(
-    "%s with %i rows there and %i to come rebuilds the indexes: %s",
-    async (indexes, before, rows, rebuilds) => {
-      const store = await open();
-      await store.createHnswIndex({ m: 4, efConstruction: 16 });
-      await pool.query(
-        `create index on ${store.computedTableName} using hnsw (embedding vector_l2_ops) where metadata ? 'i'`,
-      );
-      await store.bulkLoad(bulkItems(before, DIMENSIONS), { indexes: "rebuild" });
-      const was = await vectorIndexes(store);
-      expect(was).toHaveLength(2);
-      const during: number[] = [];
-      const source = async function* (): AsyncGenerator<BulkLoadItem> {
-        during.push((await vectorIndexes(store)).length);
-        yield* bulkItems(rows, DIMENSIONS, before);
-      };
-      const result = await store.bulkLoad(source(), { ...(indexes && { indexes }), total: rows });
-      expect(during).toEqual([rebuilds ? 0 : 2]);
-      expect(result.rebuiltIndexes).toHaveLength(rebuilds ? 2 : 0);
-      expect(await vectorIndexes(store)).toEqual(was);
-      expect(await records()).toEqual([]);
-    },
-    60_000,
-  );
+  ])("%s with %i rows there and %i to come rebuilds the indexes: %s", async (indexes, before, rows, rebuilds) => {
+    const store = await open();
+    await store.createHnswIndex({ m: 4, efConstruction: 16 });
+    await pool.query(
+      `create index on ${store.computedTableName} using hnsw (embedding vector_l2_ops) where metadata ? 'i'`,
+    );
+    await store.bulkLoad(bulkItems(before, DIMENSIONS), { indexes: "rebuild" });
+    const was = await vectorIndexes(store);
+    expect(was).toHaveLength(2);
+    const during: number[] = [];
+    const source = async function* (): AsyncGenerator<BulkLoadItem> {
+      during.push((await vectorIndexes(store)).length);
+      yield* bulkItems(rows, DIMENSIONS, before);
+    };
+    const result = await store.bulkLoad(source(), { ...(indexes && { indexes }), total: rows });
+    expect(during).toEqual([rebuilds ? 0 : 2]);
+    expect(result.rebuiltIndexes).toHaveLength(rebuilds ? 2 : 0);
+    expect(await vectorIndexes(store)).toEqual(was);
+    expect(await records()).toEqual([]);
+  });
 
   it("builds the indexes again when the load fails, and leaves that to the next call when it is aborted", async () => {
     const store = await open();
@@ -118,7 +114,7 @@ describeServer("what a bulk load does about its table", () => {
     expect(result.rebuiltIndexes).toHaveLength(1);
     expect(await vectorIndexes(store)).toEqual(was);
     expect(await records()).toEqual([]);
-  }, 60_000);
+  });
 
   it.each(["the next load", "doctor --fix"])(
     "restores what a killed load has changed: %s",
@@ -188,5 +184,5 @@ describeServer("what a bulk load does about its table", () => {
     await store.bulkLoad(bulkItems(101_000, DIMENSIONS));
     expect(await options(store)).toContain("autovacuum_enabled=on");
     expect(await records()).toEqual([]);
-  }, 60_000);
+  });
 });

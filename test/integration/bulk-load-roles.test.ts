@@ -101,7 +101,7 @@ describeServer("a bulk load by roles and drivers that may less", () => {
     await store.tenants.resume("a");
     const { rows } = await store.forTenant("a").pool.query(`select count(*)::int as n from ${store.computedTableName}`);
     expect(rows[0].n % 500).toBe(0);
-  }, 60_000);
+  });
 
   it("takes no more memory for more rows", async () => {
     const dimensions = 256;
@@ -121,6 +121,8 @@ describeServer("a bulk load by roles and drivers that may less", () => {
         onProgress: () => {
           batches += 1;
           if (batches % 5 !== 0) return;
+          // Array buffers are freed on another thread, for which the second one waits.
+          collect();
           collect();
           const { heapUsed, arrayBuffers } = process.memoryUsage();
           peak = Math.max(peak, heapUsed + arrayBuffers);
@@ -134,7 +136,7 @@ describeServer("a bulk load by roles and drivers that may less", () => {
     // The additional vectors alone are 51 MB.
     expect(many - few).toBeLessThan(10 * 2 ** 20);
     expect(many / few).toBeLessThan(1.2);
-  }, 60_000);
+  });
 
   it.each(["vector", "halfvec"] as const)("stores any %s, text and metadata as they are", async (storageType) => {
     const store = await open(argsOf({ storageType }));

@@ -34,7 +34,7 @@ await describeChroma("what an import gives, beside Chroma itself", () => {
     expect(result.differentSets).toEqual([]);
     expect([result.queries, result.differentResults]).toEqual([300, []]);
     expect(result.distanceError).toBeLessThan(1e-5);
-  }, 60_000);
+  });
 
   test("a filter that Chroma refuses is refused, and one that it takes is taken", async () => {
     const client = new ChromaClient({ url: chroma.url, retries: 0 });

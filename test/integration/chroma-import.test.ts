@@ -283,7 +283,7 @@ await describeChroma("importing from a Chroma server", () => {
       await (await open({ collectionName: "angles" })).delete({ filter: { number: { gte: 0 } } });
       await (await open({ collectionName: "angles" })).delete({ filter: { number: { $exists: false } } });
     }
-  }, 60_000);
+  });
 
   test("missing documents become empty texts, or are left out", async () => {
     const collections = ["angles"];
@@ -333,7 +333,7 @@ await describeChroma("importing from a Chroma server", () => {
     const store = await open({ collectionName: "heavy" });
     const chunks = await store.get({ where: { id: "42" } });
     expect(chunks).toMatchObject([{ id: "42", metadata: { text } }]);
-  }, 60_000);
+  });
 
   test("a wrong dimension is refused before anything is written", async () => {
     await fillCollection(client, "short", "l2", sampleRecords(5, 8, 1));

@@ -147,6 +147,6 @@ await describeChroma("the verbs import chroma and export chroma", () => {
       const report = await json<ImportReport>("import", "chroma", "notes", "--page-rows", "50");
       expect(report.collections[0]).toMatchObject({ records: RECORDS, resumed: stored.at(-1) });
       expect(report.collections[0]!.verification).toMatchObject({ compared: RECORDS, changed: 0 });
-    }, 120_000);
+    });
   });
 });

@@ -78,7 +78,7 @@ describeServer("ingest on the command line", () => {
     expect((await ingest("a.md", "--text-fields", "a,,b")).code).toBe(2);
   });
 
-  test("--watch ingests what changes, until it is stopped", { timeout: 60_000 }, async () => {
+  test("--watch ingests what changes, until it is stopped", async () => {
     folder.put({ "docs/a.md": "# A\n\nFirst." });
     const stop = new AbortController();
     const err: string[] = [];

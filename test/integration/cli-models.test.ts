@@ -104,7 +104,7 @@ describeServer("the verb models", () => {
     // What searches by now is the embedder that the registry names.
     const { out } = await folder.run(["search", "chapter 7", "--json", "-k", "1"], options());
     expect(out).toContain("chapter 7 of the manual");
-  }, 60_000);
+  });
 
   test("wrong usage ends with 2, names what is wrong and changes nothing", async () => {
     const before = await states();

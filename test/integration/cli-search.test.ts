@@ -18,7 +18,7 @@ beforeAll(async () => {
   });
   const { code, err } = await folder.run(["ingest", "cats.md", "dogs.md", "fish.md", "--lexical"], options);
   expect([code, err.at(-1)]).toEqual([0, expect.any(String)]);
-}, 120_000);
+});
 afterAll(async () => {
   folder.remove();
   await database.close();

@@ -77,7 +77,7 @@ describe("without a server", () => {
     const { citations } = await folder.json<{ citations: object[] }>(["ask", "What removes dead rows from a table?"]);
     expect(citations[0]).toMatchObject({ source: "docs/guide.md" });
     expect(existsSync(join(folder.path, ".langchain-pgvector", ".gitignore"))).toBe(true);
-  }, 90_000);
+  }, 240_000);
 
   test("Ctrl-C ends the process by its signal, after the store is closed in order", async () => {
     for (let file = 0; file < 150; file += 1) folder.put({ [`many/${file}.txt`]: `Sentence. `.repeat(300) });
@@ -97,5 +97,5 @@ describe("without a server", () => {
     expect(err.trimEnd().split("\n").at(-1)).toBe("interrupted");
     // The folder is free, and what is there can be searched.
     expect((await folder.json<object[]>(["search", "sentence", "-k", "1"])).length).toBe(1);
-  }, 90_000);
+  }, 240_000);
 });

@@ -81,7 +81,7 @@ describe("demo", () => {
     const [, question, table] = /ask "(.+)" --table (\S+)$/.exec(demo.next[0]!)!;
     const asked = await folder.json<{ citations: Citation[] }>(["ask", question!, "--table", table!]);
     expect(asked.citations.length).toBeGreaterThan(0);
-  }, 120_000);
+  }, 240_000);
 });
 
 describeServer("demo on a server", () => {

@@ -44,7 +44,7 @@ let client: PoolClient;
 beforeAll(async () => {
   database = await openTestDatabase();
   client = await database.pool.connect();
-}, 120_000);
+});
 
 afterAll(async () => {
   client?.release();

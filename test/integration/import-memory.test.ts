@@ -13,6 +13,8 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 
+let sources = 0;
+
 /** Makes its records when they are asked for, so that none is held here. */
 function source(count: number): RecordSource {
   const record = (number: number): SourceRecord => ({
@@ -23,7 +25,7 @@ function source(count: number): RecordSource {
     uri: null,
   });
   const collection: SourceCollection = {
-    name: `records-${count}`,
+    name: `records-${(sources += 1)}`,
     dimensions: DIMENSIONS,
     metric: "euclidean",
     provider: undefined,
@@ -50,6 +52,8 @@ test("an import takes no more memory for more records", async () => {
     const onProgress = (): void => {
       steps += 1;
       if (steps % 4 !== 0) return;
+      // Array buffers are freed on another thread, for which the second one waits.
+      collect();
       collect();
       const { heapUsed, arrayBuffers } = process.memoryUsage();
       peak = Math.max(peak, heapUsed + arrayBuffers);
@@ -57,9 +61,9 @@ test("an import takes no more memory for more records", async () => {
     await importRecords(source(records), { pool: database.pool, tableName: "imported", pageRows: 250, onProgress });
     return peak;
   };
-  await peakOf(500);
+  await peakOf(2_000);
   const few = await peakOf(2_000);
   const many = await peakOf(14_000);
   // The additional vectors alone are 24 MB as numbers.
   expect(many - few).toBeLessThan(8 * 2 ** 20);
-}, 60_000);
+});

@@ -56,7 +56,7 @@ describeServer("docs/langchain.md", () => {
       const run = spawn(process.execPath, ["--import", "tsx", file], {
         cwd: root,
         env: { PATH: process.env["PATH"], DATABASE_URL: database.url, NO_COLOR: "1" },
-        timeout: 60_000,
+        timeout: 120_000,
       });
       const [stdout, stderr] = await Promise.all([text(run.stdout), text(run.stderr)]);
       expect(stderr).toBe("");
@@ -65,5 +65,5 @@ describeServer("docs/langchain.md", () => {
       await rm(folder, { recursive: true, force: true });
       await database.close();
     }
-  }, 90_000);
+  }, 180_000);
 });

@@ -47,12 +47,12 @@ describe("the leak suite", () => {
     expect(seen.at(-1)).toBe(report.operations);
     expect(Object.keys(report.byKind).length).toBeGreaterThan(onServer(LEAK_OPERATIONS.length * 0.9, 80));
     expect(await leftovers()).toEqual([]);
-  }, 60_000);
+  }, 300_000);
 
   it("finds nothing when a superuser's connection switches to the app role", async () => {
     const report = await runLeakSuite({ pool: database.pool, operations: 200, tenants: 12 });
     expect(report).toMatchObject(NOTHING);
-  }, 60_000);
+  }, 180_000);
 
   it("makes the same choices from the same seed", async () => {
     // Calls, not refusals: whether a time-out comes before the answer is the server's choice.
@@ -61,7 +61,7 @@ describe("the leak suite", () => {
       return Object.fromEntries(Object.entries(byKind).map(([kind, { calls }]) => [kind, calls]));
     };
     expect(await run()).toEqual(await run());
-  }, 60_000);
+  }, 180_000);
 
   it("has a name of its own for each operation", () => {
     expect(new Set(LEAK_OPERATIONS.map(({ name }) => name)).size).toBe(LEAK_OPERATIONS.length);
@@ -78,7 +78,7 @@ describe("the leak suite", () => {
     });
     await expect(run).rejects.toThrow("enough");
     expect(await leftovers()).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("the leak suite on a database whose isolation is broken", () => {
@@ -98,25 +98,25 @@ describe("the leak suite on a database whose isolation is broken", () => {
     expect(report.crossTenantWrites).toBeGreaterThan(0);
     expect(report.leakedErrorBytes).toBeGreaterThan(0);
     expect(report.findings[0]?.operation).toBeTypeOf("string");
-  }, 60_000);
+  }, 180_000);
 
   it("sees that row-level security is off", async () => {
     const report = await broken("alter table {t} disable row level security");
     expect(report.leakedRows).toBeGreaterThan(0);
     expect(report.crossTenantWrites).toBeGreaterThan(0);
     expect(report.leakedErrorBytes).toBeGreaterThan(0);
-  }, 60_000);
+  }, 180_000);
 
   it("sees a policy that reads only", async () => {
     const report = await broken("create policy open on {t} for select using (true)");
     expect(report.leakedRows).toBeGreaterThan(0);
-  }, 60_000);
+  }, 180_000);
 
   it("sees that everything is hidden, since calls then fail or find nothing", async () => {
     const report = await broken("drop policy langchain_pgvector_tenant on {t}");
     expect(report.crossTenantWrites + report.unexpected).toBeGreaterThan(0);
     expect(report.leakedRows).toBe(0);
-  }, 60_000);
+  }, 180_000);
 
   it("finds nothing when the store forgets the tenant: the database still knows it", async () => {
     const report = await broken("", {
@@ -125,7 +125,7 @@ describe("the leak suite on a database whose isolation is broken", () => {
       operations: onServer(400, 200),
     });
     expect(report).toMatchObject({ leakedRows: 0, crossTenantWrites: 0, leakedErrorBytes: 0 });
-  }, 60_000);
+  }, 180_000);
 
   it("sees the public methods leak when both the store and the database forget the tenant", async () => {
     const report = await broken("alter table {t} disable row level security", {
@@ -134,7 +134,7 @@ describe("the leak suite on a database whose isolation is broken", () => {
     });
     const leaking = report.findings.map(({ operation }) => operation);
     expect(leaking.some((name) => !name.startsWith("raw") && !name.startsWith("session"))).toBe(true);
-  }, 60_000);
+  }, 180_000);
 });
 
 /** A superuser who administers tenants is bound by nothing but the predicate, so it must not forget it here. */

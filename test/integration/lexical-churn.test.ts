@@ -24,7 +24,7 @@ describeServer("a lexical index under writers that are cut off", () => {
   });
   afterAll(() => database.close());
 
-  it("has the scores of one that is built afresh, once compacted", { timeout: 120_000 }, async () => {
+  it("has the scores of one that is built afresh, once compacted", async () => {
     const name = "lexical_churn";
     const open = (tableName: string): Promise<PostgresVectorStore> =>
       PostgresVectorStore.initialize(new HashedEmbeddings(), { tableName, lexical: true, pool: database.newPool() });

@@ -37,7 +37,7 @@ describeServer("the recall of an index, measured when it is built", () => {
     }
     pool = database.newPool({ connectionString: database.appUrl });
     recorded = recordQueries(pool);
-  }, 60_000);
+  });
 
   afterAll(() => database.close());
 

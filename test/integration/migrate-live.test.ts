@@ -87,5 +87,5 @@ describeServer("a schema migration on live traffic", () => {
       [TABLE],
     );
     expect(columns).toEqual([{ revision: 1 }, { revision: 2 }]);
-  });
+  }, 180_000);
 });

@@ -52,7 +52,7 @@ describe("a backfill", () => {
     const store = await adding(next, 200);
     const result = await store.models.backfill({ ...quick, batchTexts: 8, timeoutMs: 300 });
     expect(result).toMatchObject({ filled: 200, missing: 0, setAsideCount: 0 });
-  }, 60_000);
+  });
 
   it("sets a text aside that cannot be embedded, lists it, and takes it up again when it is told or the text changes", async () => {
     let poison = true;
@@ -164,7 +164,7 @@ describeServer("a backfill on a server", () => {
     } finally {
       await server.close();
     }
-  }, 60_000);
+  });
 
   it("is paced on a pool of one connection, too", async () => {
     const server = await openServerDatabase();
@@ -184,5 +184,5 @@ describeServer("a backfill on a server", () => {
     } finally {
       await server.close();
     }
-  }, 60_000);
+  });
 });

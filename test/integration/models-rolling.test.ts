@@ -58,7 +58,7 @@ describeServer("a rolling deployment of three processes", () => {
   beforeAll(async () => {
     database = await openServerDatabase();
     standby = await startStandby(database.url).catch(() => undefined);
-  }, 60_000);
+  });
   afterAll(async () => {
     await Promise.all(pools.map((pool) => pool.end()));
     await standby?.remove();
@@ -124,7 +124,7 @@ describeServer("a rolling deployment of three processes", () => {
     expect(all.flatMap(({ failures }) => failures)).toEqual([]);
     expect(await admin.get({ limit: 1_000 })).toHaveLength(ROWS + 5);
     if (standby === undefined) console.warn("without a replica: pg_basebackup is not at hand");
-  }, 120_000);
+  }, 180_000);
 });
 
 async function caughtUp(replica: pg.Pool, primary: pg.Pool): Promise<void> {

@@ -28,7 +28,7 @@ test.skipIf(binaries === undefined).each(["SIGKILL", "SIGINT"] as const)(
       await client.end().catch(() => undefined);
       return outcome;
     };
-    expect(await connect()).toBe("up");
+    await expect.poll(connect, { timeout: 15_000, interval: 200 }).toBe("up");
     owner.kill(signal);
     await expect.poll(connect, { timeout: 15_000, interval: 200 }).toBe("down");
   },

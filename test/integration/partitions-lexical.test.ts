@@ -89,5 +89,5 @@ describeServer("the lexical index of a tenant that changes partitions", () => {
     await move("isolate", "isolated");
     await move("merge", "merged");
     expect(await found(app.forTenant("other"), "fixed")).toHaveLength(100);
-  }, 120_000);
+  });
 });

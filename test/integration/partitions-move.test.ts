@@ -24,11 +24,16 @@ describeServer("moving a tenant between partitions", () => {
   let owner: PostgresVectorStore;
   let app: PostgresVectorStore;
   let models: Record<"big" | "other", Model>;
+  let still: PostgresVectorStore;
 
   beforeAll(async () => {
     database = await openServerDatabase();
     ownerPool = database.newPool({ connectionString: database.ownerUrl });
     appPool = database.newPool({ connectionString: database.appUrl });
+    const config = { tableName: "still", tenancy: "rls", collectionName: "notes" } as const;
+    await PostgresVectorStore.initialize(embeddings, { ...config, pool: ownerPool });
+    still = (await PostgresVectorStore.initialize(embeddings, { ...config, pool: appPool })).forTenant("still");
+    await still.addDocuments(fixedDocuments("still", 200));
   });
   afterAll(() => database.close());
 
@@ -75,9 +80,26 @@ describeServer("moving a tenant between partitions", () => {
         .replace("_tenant_id_collection_promoted", "_promoted"),
     );
 
+  /** Reads of a table that nobody moves, the longest from one answer to the next: so long the machine itself held up all. */
+  function startControl(stop: AbortSignal): { longestMs: () => number; done: Promise<void> } {
+    let longestMs = 0;
+    const go = async (): Promise<void> => {
+      let answered = performance.now();
+      for (let turn = 0; !stop.aborted; turn += 1) {
+        if (turn % 2 === 0) await still.getByIds(["fixed-0"]);
+        else await still.search("fixed 7", { k: 5 });
+        const now = performance.now();
+        longestMs = Math.max(longestMs, now - answered);
+        answered = now;
+      }
+    };
+    return { longestMs: () => longestMs, done: go() };
+  }
+
   it("there and back while writers and readers go on, and loses and doubles nothing", async () => {
     const before = await relations();
     const stop = new AbortController();
+    const control = startControl(stop.signal);
     const big = startTraffic(app.forTenant("big"), models.big, { workers: 2, stop: stop.signal });
     const other = startTraffic(app.forTenant("other"), models.other, { workers: 1, stop: stop.signal });
     const phases: string[] = [];
@@ -96,18 +118,18 @@ describeServer("moving a tenant between partitions", () => {
     expect(await homes("big")).toEqual([`${table}_default_2`]);
 
     stop.abort();
-    await Promise.all([big.done, other.done]);
+    await Promise.all([big.done, other.done, control.done]);
     expect([...big.traffic.faults, ...other.traffic.faults]).toEqual([]);
     expect(big.traffic.writes).toBeGreaterThan(20);
     for (const { longestReadMs, longestWriteMs } of [big.traffic, other.traffic]) {
-      expect(longestReadMs).toBeLessThan(1_000);
-      expect(longestWriteMs).toBeLessThan(5_000);
+      expect(longestReadMs - control.longestMs()).toBeLessThan(1_000);
+      expect(longestWriteMs - control.longestMs()).toBeLessThan(5_000);
     }
     expect(await readModel(app.forTenant("big"))).toEqual(models.big);
     expect(await readModel(app.forTenant("other"))).toEqual(models.other);
     expect((await relations()).map((name) => String(name).replace("_default_2", "_default"))).toEqual(before);
     expect(await lintTenancy({ pool: ownerPool, tableName: table })).toEqual([]);
-  }, 120_000);
+  });
 
   it("says what is wrong before it begins", async () => {
     const stranger = await errorOf(app.tenants.isolate("big"));
@@ -145,8 +167,9 @@ describeServer("moving a tenant between partitions", () => {
       holder.query("begin").then(() => holder.query(`lock table only ${table} in access share mode`));
     const kill = async (): Promise<void> => {
       await held;
+      // It says farewell before it lets go of its lock, for which the next call does not wait.
       await database.newPool({ max: 1 }).query(
-        `select pg_terminate_backend(a.pid) from pg_stat_activity a join pg_locks l on l.pid = a.pid and l.locktype = 'advisory'
+        `select pg_terminate_backend(a.pid, 10000) from pg_stat_activity a join pg_locks l on l.pid = a.pid and l.locktype = 'advisory'
          where a.usename = $1 and a.datname = current_database()`,
         [new URL(database.ownerUrl).username],
       );
@@ -190,7 +213,6 @@ describeServer("moving a tenant between partitions", () => {
       expect(await readModel(app.forTenant("big"))).toEqual(models.big);
       expect(await readModel(app.forTenant("other"))).toEqual(models.other);
     },
-    60_000,
   );
 
   it("takes an unfinished move back with the other call", async () => {
@@ -210,7 +232,7 @@ describeServer("moving a tenant between partitions", () => {
     expect(await owner.tenants.isolate("big")).toMatchObject({ moved: false, partition });
     expect(await relations()).toEqual(isolated);
     expect(await readModel(app.forTenant("big"))).toEqual(models.big);
-  }, 60_000);
+  });
 
   it("starts the copy anew when the table has changed since", async () => {
     await killIn("indexing", (options) => owner.tenants.isolate("big", options));
@@ -228,6 +250,8 @@ describeServer("moving a tenant between partitions", () => {
     const first = errorOf(
       owner.tenants.isolate("big", {
         batchRows: 50,
+        // The second call has so long to try its lock.
+        pauseMs: 50,
         signal: stop.signal,
         onProgress: ({ phase }) => {
           second ??= errorOf(owner.tenants.isolate("big"));
@@ -255,7 +279,7 @@ describeServer("moving a tenant between partitions", () => {
     expect(await readModel(app.forTenant("big"))).toEqual(models.big);
     for (const name of names) expect((await readModel(app.forTenant(name))).size).toBe(30);
     expect(await lintTenancy({ pool: ownerPool, tableName: table })).toEqual([]);
-  }, 60_000);
+  });
 
   it("deleting a tenant removes its partition, and an unfinished copy", async () => {
     const before = await relations();
@@ -267,7 +291,7 @@ describeServer("moving a tenant between partitions", () => {
     await killIn("indexing", (options) => owner.tenants.isolate("big", options));
     await owner.tenants.delete("big");
     expect(await relations()).toEqual(before);
-  }, 60_000);
+  });
 
   it("turns raw writes away with a code that says to try again, and refuses truncate", async () => {
     await killIn("indexing", (options) => owner.tenants.isolate("big", options));
@@ -316,4 +340,4 @@ it("moves a tenant there and back on the embedded database", async () => {
   } finally {
     await database.close();
   }
-}, 60_000);
+});

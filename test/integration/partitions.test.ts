@@ -41,7 +41,7 @@ describeServer("a table partitioned by tenant", () => {
     await owner.tenants.suspend("small");
     await owner.tenants.resume("small");
     await ownerPool.query("analyze parted");
-  }, 120_000);
+  });
   afterAll(() => database.close());
 
   it("opens without DDL and without saying that it is partitioned", async () => {
@@ -127,5 +127,5 @@ describeServer("a table partitioned by tenant", () => {
       unexpected: 0,
       findings: [],
     });
-  }, 120_000);
+  });
 });

@@ -93,5 +93,5 @@ describe.skipIf(reason !== undefined)(`behind PgBouncer in transaction mode${rea
       unexpected: 0,
       findings: [],
     });
-  }, 60_000);
+  });
 });

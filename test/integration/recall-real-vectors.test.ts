@@ -39,7 +39,7 @@ describeData(sharedDataTitle("recall on real vectors, at the default settings", 
       );
     }
     await store.createHnswIndex();
-  }, 180_000);
+  });
 
   afterAll(() => database.close());
 
@@ -75,7 +75,7 @@ describeData(sharedDataTitle("recall on real vectors, at the default settings", 
 
   test("of all rows", async () => {
     expect(await recallOf(shuffledTruth().slice(0, 600))).toBeGreaterThanOrEqual(0.99);
-  }, 120_000);
+  });
 
   test("of each label as a filter", async () => {
     const labels = new Set(set.documents.map(({ label }) => label));
@@ -92,7 +92,7 @@ describeData(sharedDataTitle("recall on real vectors, at the default settings", 
       if (reached < 0.99) low[label] = reached;
     }
     expect(low).toEqual({});
-  }, 120_000);
+  });
 
   test("tune reaches its target for other questions, with the fastest setting that does", async () => {
     const truth = shuffledTruth();

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool as PgPool } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ConfigurationError, FilterError, PostgresVectorStore, type PostgresVectorStoreArgs } from "../../src/index.js";
@@ -202,11 +203,15 @@ describeServer("expiry for tenants", () => {
     const client = await appPool.connect();
     await client.query("begin; set local app.current_tenant = 'a'");
     await client.query(`update ${quoted(app.tableName)} set metadata = '{"kind": "final"}' where id = 'draft-0003'`);
+    const watcher = await database.newPool().connect();
     const expiring = a.expire({ filter: { kind: "draft" } });
-    for (let waiting = 0; waiting === 0;) {
-      const { rowCount } = await database.newPool().query("select from pg_locks where not granted");
+    for (let waiting = 0; waiting === 0; await sleep(10)) {
+      const { rowCount } = await watcher.query(
+        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+      );
       waiting = rowCount ?? 0;
     }
+    watcher.release();
     await client.query("commit");
     client.release();
     expect(await expiring).toBe(9);

@@ -64,6 +64,33 @@ describeServer("the verb stats", () => {
     expect(stats.replicas).toEqual([]);
   });
 
+  test("counts a load once that the server's counter has twice, and what was deleted not at all", async () => {
+    const [writer, analyst] = [database.newPool({ max: 1 }), database.newPool({ max: 1 })];
+    const counted = await PostgresVectorStore.initialize(new HashedEmbeddings(), {
+      pool: analyst,
+      tableName: "counted",
+    });
+    const rows = async (): Promise<number> => {
+      // Reported when the statement after it comes.
+      for (const pool of [writer, analyst]) await pool.query("select pg_stat_force_next_flush()");
+      for (const pool of [writer, analyst]) await pool.query("select 1");
+      return (await counted.stats()).tables[0]!.rows;
+    };
+    expect(await rows()).toBe(0);
+    await analyst.query("alter table counted set (autovacuum_enabled = off)");
+    await writer.query(
+      `insert into counted (tenant_id, collection, id, text, content_hash, embedding)
+       select 'default', '', i::text, '', '', array_fill(1::real, array[16]) from generate_series(1, 200) i`,
+    );
+    await analyst.query("analyze counted");
+    expect(await rows()).toBe(200);
+    await analyst.query("analyze counted");
+    await writer.query("delete from counted where id::int <= 50");
+    expect(await rows()).toBe(150);
+    await writer.query("delete from counted");
+    expect(await rows()).toBe(0);
+  });
+
   test("prints them for people", async () => {
     const { code, out } = await run();
     expect(code).toBe(0);

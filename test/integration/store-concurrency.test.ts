@@ -43,11 +43,11 @@ describeServer("a store with others at work", () => {
   };
 
   const until = async (condition: () => Promise<boolean>): Promise<void> => {
-    for (let i = 0; i < 200; i += 1) {
+    for (let i = 0; i < 800; i += 1) {
       if (await condition()) return;
       await sleep(25);
     }
-    throw new Error("It did not happen within five seconds.");
+    throw new Error("It did not happen within twenty seconds.");
   };
 
   /** Runs `work` while another session holds the table, so that every statement on it waits. */
@@ -134,6 +134,8 @@ describeServer("a store with others at work", () => {
         await until(async () => (await searching()) === 6);
         controller.abort();
         await aborted;
+        // The server says so a moment after its answer.
+        await until(async () => (await searching()) === 5);
         expect(await searching()).toBe(5);
       });
       expect((await others)?.map((hits) => (hits as unknown[]).length)).toEqual([3, 3, 3, 3, 3]);
@@ -274,6 +276,9 @@ describeServer("a store with others at work", () => {
          select 'default', '', 'row ' || i, 'text', '', array[i, 1, 1, 1]::real[]
          from generate_series(1, ${count}) i`,
       );
+    const isBuilding = async (): Promise<boolean> =>
+      (await pool.query("select from pg_stat_progress_create_index where datname = current_database()")).rows.length >
+      0;
 
     test("that a large table lacks is asked for once, and not when there is one", async () => {
       const warnings = () => ({ debug: vi.fn(), info: vi.fn(), warn: vi.fn<(message: string) => void>() });
@@ -330,9 +335,10 @@ describeServer("a store with others at work", () => {
     test("is built while others write, and a second builder is told", async () => {
       const store = await open();
       await fill(store, 3_000);
+      let built = false;
       const [first, second] = await Promise.allSettled([
-        store.createHnswIndex({ m: 32, efConstruction: 400 }),
-        sleep(50).then(() => store.createHnswIndex()),
+        store.createHnswIndex({ m: 32, efConstruction: 400 }).finally(() => (built = true)),
+        until(async () => built || (await isBuilding())).then(() => store.createHnswIndex()),
         store.addDocuments(docs(10)),
       ]);
       expect(first.status).toBe("fulfilled");
@@ -349,11 +355,7 @@ describeServer("a store with others at work", () => {
       const store = await open();
       await fill(store, 5_000);
       const build = errorOf(store.createHnswIndex({ m: 64, efConstruction: 800 }));
-      await until(
-        async () =>
-          (await pool.query("select from pg_stat_progress_create_index where datname = current_database()")).rows
-            .length > 0,
-      );
+      await until(isBuilding);
       await pool.query(
         "select pg_cancel_backend(pid) from pg_stat_progress_create_index where datname = current_database()",
       );

@@ -342,10 +342,16 @@ describe("metrics", () => {
       expect(await sum("db.client.connection.count", { ...of, "db.client.connection.state": "idle" })).toBe(3);
       expect(await sum("db.client.connection.count", { ...of, "db.client.connection.state": "used" })).toBe(0);
       expect(await sum("db.client.connection.max", of)).toBe(3);
-      const held = pooled.pool.query("select pg_sleep(0.5)");
+      const holder = await (database as ServerTestDatabase).newPool({ max: 1 }).connect();
+      await holder.query("select pg_advisory_lock(1)");
+      const held = pooled.pool.query("select pg_advisory_xact_lock(1)");
       await expect
-        .poll(() => sum("db.client.connection.count", { ...of, "db.client.connection.state": "used" }))
+        .poll(() => sum("db.client.connection.count", { ...of, "db.client.connection.state": "used" }), {
+          timeout: 10_000,
+        })
         .toBe(1);
+      await holder.query("select pg_advisory_unlock(1)");
+      holder.release();
       await held;
       await pooled.end();
       expect(await sum("db.client.connection.count", of)).toBe(0);

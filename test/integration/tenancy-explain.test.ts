@@ -36,7 +36,7 @@ describeServer("plans under row-level security", () => {
     pool = database.newPool({ connectionString: database.appUrl });
     recorded = recordQueries(pool);
     store = await PostgresVectorStore.initialize(embeddings, { ...config, pool });
-  }, 120_000);
+  });
 
   afterAll(() => database.close());
 

@@ -348,16 +348,16 @@ describeServer("tenants of a store", () => {
         ...testSchema(),
       });
       await app.forTenant("a").addDocuments(notes(300));
+      const blocker = await database.newPool().connect();
       let killed: Promise<unknown> | undefined;
       const failed = await errorOf(
         admin.tenants.delete("a", {
           batchRows: 10,
-          pauseMs: 5,
+          pauseMs: 200,
           onProgress: ({ deleted }) => {
-            if (deleted !== 100) return;
-            // Holds the next batch up, so that it is the one that is killed.
+            if (deleted !== 20) return;
+            // Holds a later batch up, so that it is the one that is killed.
             killed = (async () => {
-              const blocker = await database.newPool().connect();
               const schema = testSchema().schemaName;
               await blocker.query(`begin; lock table ${schema === undefined ? "" : `"${schema}".`}"${table}"`);
               for (let ended = 0; ended === 0; await sleep(10)) {
@@ -383,11 +383,19 @@ describeServer("tenants of a store", () => {
       expect(await everywhere("a", table)).toMatchObject({ [table]: 0, langchain_pgvector_tenants: 0 });
     });
 
+    const insert = (table: string, id: string): string => {
+      const schema = testSchema().schemaName;
+      const name = `${schema === undefined ? "" : `"${schema}".`}"${table}"`;
+      return `insert into ${name} (tenant_id, collection, id, text, content_hash) values ('a', 'notes', '${id}', 'x', '')`;
+    };
+
     it("leaves no row of writers that race with it", async () => {
       const { owner, app, table } = await open();
       const a = app.forTenant("a");
       await a.addDocuments(notes(100));
       let written = 0;
+      let begin: () => void = () => undefined;
+      const begun = new Promise<void>((resolve) => (begin = resolve));
       const writer = async (prefix: string): Promise<Error> => {
         for (let i = 0; ; i += 1) {
           const error = await a.addDocuments(notes(5, `${prefix}-${i}-`)).then(
@@ -396,15 +404,21 @@ describeServer("tenants of a store", () => {
           );
           if (error !== undefined) return error;
           written += 5;
+          begin();
         }
       };
       const writers = ["p", "q", "r", "s"].map(writer);
-      await sleep(100);
+      await Promise.race([begun, ...writers]);
+      // The deletion waits for it, so that each writer gets its turn before the end: a write after that makes a new tenant.
+      const earlier = await appPool.connect();
+      await earlier.query("begin; set local app.current_tenant = 'a'");
+      await earlier.query(insert(table, "earlier"));
       let finished = false;
-      // Slowly, so that each writer gets its turn before the end: a write after it makes a new tenant.
       const deletion = owner.tenants.delete("a", { batchRows: 10, pauseMs: 50 }).finally(() => (finished = true));
       const errors = await Promise.all(writers);
       expect(finished).toBe(false);
+      await earlier.query("commit");
+      earlier.release();
       await deletion;
       for (const error of errors) expect(error).toBeInstanceOf(TenantIsolationError);
       expect(written).toBeGreaterThan(0);
@@ -416,13 +430,9 @@ describeServer("tenants of a store", () => {
       async (isolation) => {
         const { owner, app, table } = await open();
         await app.forTenant("a").addDocuments(notes(1));
-        const schema = testSchema().schemaName;
-        const name = `${schema === undefined ? "" : `"${schema}".`}"${table}"`;
-        const insert = (id: string): string =>
-          `insert into ${name} (tenant_id, collection, id, text, content_hash) values ('a', 'notes', '${id}', 'x', '')`;
         const client = await appPool.connect();
         await client.query(`begin isolation level ${isolation}; set local app.current_tenant = 'a'`);
-        if (isolation === "read committed") await client.query(insert("early"));
+        if (isolation === "read committed") await client.query(insert(table, "early"));
         else await client.query(`select 1 from pg_class limit 1`);
         let finished: Promise<unknown> | undefined;
         const waiting = new Promise<void>((resolve, reject) => {
@@ -431,7 +441,7 @@ describeServer("tenants of a store", () => {
         });
         await waiting;
         // An old snapshot still sees the tenant as active: the very row that nobody must miss.
-        if (isolation === "repeatable read") await client.query(insert("old snapshot"));
+        if (isolation === "repeatable read") await client.query(insert(table, "old snapshot"));
         await client.query("commit");
         client.release();
         await finished;
@@ -589,5 +599,5 @@ describe("on the embedded database", () => {
     } finally {
       await database.close();
     }
-  }, 120_000);
+  });
 });

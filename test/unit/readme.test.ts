@@ -59,7 +59,7 @@ function lines(text: string): number {
   return text.split("\n").length;
 }
 
-describe("the snippets of the README and the guides", { timeout: 120_000 }, () => {
+describe("the snippets of the README and the guides", () => {
   const alone = snippets.filter(({ file, run }) => file === "README.md" || run);
   const guided = snippets.filter((snippet) => !alone.includes(snippet));
 
@@ -139,7 +139,7 @@ ${fence}`;
     expect(markdownSnippets(`${fence}\`md\n${fence}ts\nx\n${fence}\n${fence}\`\n`)).toEqual([]);
   });
 
-  it("is checked in earnest: a wrong snippet is a problem with its line", { timeout: 120_000 }, () => {
+  it("is checked in earnest: a wrong snippet is a problem with its line", () => {
     const snippet = {
       file: "guide.md",
       line: 7,

@@ -41,7 +41,7 @@ const texts = fc.array(words, { maxLength: 120 }).map((parts) => parts.join(" ")
 const NAMES: Splitter[] = ["auto", "recursive", "markdown", "code", "token", "sentence-window", "parent-child"];
 
 describe.each(NAMES)("the splitter %s", (splitter) => {
-  it("gives slices with their lines, in order, and loses nothing but white space", { timeout: 60_000 }, async () => {
+  it("gives slices with their lines, in order, and loses nothing but white space", async () => {
     await fc.assert(
       fc.asyncProperty(texts, fc.integer({ min: 2, max: 60 }), async (text, chunkSize) => {
         const chunks = await split(text, { splitter, chunkSize, parentChunkSize: 80 }, "a.py");

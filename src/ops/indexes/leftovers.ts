@@ -3,6 +3,9 @@ import { quoteQualified } from "../../db/identifiers.js";
 import { dropIndex, type EnsureIndexOptions } from "../../store/build-index.js";
 import type { OpenStore } from "../../store/open.js";
 
+/** Others may begin rebuilds for as long as they are waited for. */
+const MAX_ROUNDS = 5;
+
 /**
  * Drops what interrupted rebuilds have left on the table and its partitions: invalid indexes to whose names Postgres has
  * added `_ccnew` or `_ccold`. They slow every write and serve nobody. A rebuild that is still at work is waited for by the lock that
@@ -11,11 +14,17 @@ import type { OpenStore } from "../../store/open.js";
  * @returns their names.
  */
 export async function cleanLeftovers(store: OpenStore, options: EnsureIndexOptions): Promise<string[]> {
-  const leftovers = await findLeftovers(store);
-  for (const index of leftovers) {
-    await store.database.connection((session) => dropIndex(session, index, options), options.signal);
+  const cleaned = new Set<string>();
+  // A rebuild that ends while it is waited for may leave `_ccold` where `_ccnew` was found.
+  for (let round = 0; round < MAX_ROUNDS; round += 1) {
+    const leftovers = await findLeftovers(store);
+    if (leftovers.length === 0) break;
+    for (const index of leftovers) {
+      await store.database.connection((session) => dropIndex(session, index, options), options.signal);
+      cleaned.add(index.name);
+    }
   }
-  return leftovers.map(({ name }) => name);
+  return [...cleaned];
 }
 
 async function findLeftovers(store: OpenStore): Promise<{ schema: string; table: string; name: string }[]> {

@@ -6,6 +6,7 @@ import { SchemaVersionError } from "../../errors.js";
 import { inspectSchema } from "../../schema/inspect.js";
 import type { Layout } from "../../schema/layout.js";
 import { lexicalTables } from "../../schema/lexical.js";
+import { estimatedRows } from "../../store/index-sizing.js";
 import type { ProcessStats } from "./process.js";
 import { readStatements, type StatementStats } from "./statements.js";
 
@@ -79,6 +80,8 @@ export async function readStats(session: Session, layout: Layout): Promise<Store
   }
   const names = [layout.table, ...lexicalTables(layout.table)];
   const tables = new TextArrayParameter(names.map((name) => quoteQualified(schema, name)));
+  // The smaller estimate of rows: the counter may have a load twice, the pages still have what no vacuum has removed.
+  // A counter that knows of no row at all was lost in a crash.
   const { rows } = await session.execute({
     name: "stats",
     sql: sql`
@@ -87,12 +90,13 @@ export async function readStats(session: Session, layout: Layout): Promise<Store
         from unnest(${tables}::text[], ${new TextArrayParameter(names)}::text[]) as t(name, split)
         where to_regclass(name) is not null
       ), parts as (
-        select r.name, r.root, c.oid, c.reltoastrelid, greatest(c.reltuples, 0) as estimated
+        select r.name, r.root, c.oid, c.reltoastrelid, ${estimatedRows("c")} as estimated
         from roots r join pg_class c on c.oid = r.root and c.relkind = 'r'
           or c.oid in (select relid from pg_partition_tree(r.root) where isleaf and relid <> r.root)
       ), tables as (
         select p.name,
-          sum(greatest(s.n_live_tup, 0))::float8 as rows, sum(s.n_dead_tup)::float8 as "deadRows",
+          coalesce(sum(least(p.estimated, case when s.n_live_tup + s.n_dead_tup > 0 then s.n_live_tup end)), 0)::float8 as rows,
+          sum(s.n_dead_tup)::float8 as "deadRows",
           sum(pg_table_size(p.oid) - coalesce(pg_total_relation_size(nullif(p.reltoastrelid, 0)), 0))::float8 as "heapBytes",
           coalesce(sum(pg_total_relation_size(nullif(p.reltoastrelid, 0))), 0)::float8 as "toastBytes",
           sum(s.n_tup_ins)::float8 as inserts, sum(s.n_tup_upd)::float8 as updates,

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { Client, Pool } from "pg";
 import { Database } from "../../../src/db/database.js";
 import { PostgresVectorStore } from "../../../src/index.js";
@@ -102,6 +103,7 @@ export async function openBrokenInstallation(): Promise<BrokenInstallation | und
   await parts.createHnswIndex({ m: 4, efConstruction: 16, targetRecall: false });
   // Its backends report what they counted when they end, and it must not be counted as after the analyze below.
   await ownerPool.end();
+  await alone(database.url);
   await sql(`${fill("plain", 1, PLAIN)}
 ${fill("loose", 1, PLAIN)}
 create index notes_embedding_hnsw_idx on notes using hnsw (embedding vector_cosine_ops)
@@ -128,6 +130,23 @@ vacuum (analyze)`);
       await server.stop();
     },
   };
+}
+
+/** Waits until nobody else is connected: a pool has ended before its backends have. */
+async function alone(url: string): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    for (;;) {
+      const { rows } = await client.query(
+        "select 1 from pg_stat_activity where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()",
+      );
+      if (rows.length === 0) return;
+      await sleep(20);
+    }
+  } finally {
+    await client.end();
+  }
 }
 
 /** The SQL in a text: comments and commands of the shell are not. */

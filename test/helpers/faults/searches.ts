@@ -23,20 +23,22 @@ const query =
   (sql: string) =>
   (store: PostgresVectorStore): Promise<Explanation> =>
     store.explain({ sql });
+/** At one end of the arc. */
 const farFrom =
-  (value: number) =>
+  (end: 1 | -1) =>
   (store: PostgresVectorStore): Promise<Explanation> =>
-    store.explain(
-      Array.from({ length: 8 }, () => value),
-      { k: 2, efSearch: 40, filter: { side: "far" } },
-    );
+    store.explain([end, 0, 0, 0, 0, 0, 0, 0], { k: 2, efSearch: 40, filter: { side: "far" } });
 
-/** Two clouds of rows, on opposite sides. */
-const CLOUDS =
+/**
+ * Half a circle of rows, one half of it far: without a gap, so that the graph leads to either end from wherever it begins.
+ * In no order, since the share of a filter is that of the first thousand rows.
+ */
+const ARC =
   "truncate plain\n" +
   "insert into plain (tenant_id, collection, id, text, content_hash, metadata, embedding) select 'default', '', g::text, '', '', " +
-  "case when g % 2 = 0 then '{\"side\": \"far\"}'::jsonb else '{}' end, " +
-  "array(select (1 - random()) * (1 - 2 * ((g + 1) % 2)) from generate_series(1, 8))::real[]::vector from generate_series(1, 3000) g\n" +
+  "case when g > 1500 then '{\"side\": \"far\"}'::jsonb else '{}' end, " +
+  "(array[cos(pi() * g / 3000), sin(pi() * g / 3000)] || array(select 0.05 * random() + 0 * g from generate_series(1, 6)))::real[]::vector " +
+  "from generate_series(1, 3000) g order by md5(g::text)\n" +
   "vacuum (analyze) plain";
 
 export const SEARCH_FAULTS: readonly SearchFault[] = [
@@ -92,11 +94,11 @@ export const SEARCH_FAULTS: readonly SearchFault[] = [
     id: "index-scan-fell-back",
     name: "a filter that keeps nothing of the neighbourhood",
     table: "plain",
-    plant: CLOUDS,
+    plant: ARC,
     explain: farFrom(1),
     evidence: /^The scan of the vector index met too few rows that match/,
     cure: /init --promote key:type$/,
-    healthy: CLOUDS,
+    healthy: ARC,
     explainHealthy: farFrom(-1),
     tidy: "truncate plain",
   },

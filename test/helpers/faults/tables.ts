@@ -126,7 +126,8 @@ export const TABLE_FAULTS: readonly Fault[] = [
     heal: "fix",
     healthy:
       "alter table empty set (autovacuum_enabled = off)\n" +
-      "insert into langchain_pgvector_maintenance (store, kind, name, definition) values ('empty', 'autovacuum', 'empty', 'reset')",
+      // A record ages, and the tests that look at this one take a while.
+      "insert into langchain_pgvector_maintenance (store, kind, name, definition, touched_at) values ('empty', 'autovacuum', 'empty', 'reset', now() + interval '1 hour')",
     tidy: "delete from langchain_pgvector_maintenance\nalter table empty reset (autovacuum_enabled)",
   },
 ];

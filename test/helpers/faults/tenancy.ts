@@ -89,6 +89,16 @@ export const TENANCY_FAULTS: readonly Fault[] = [
     tidy: "alter database current reset app.other",
   },
   {
+    id: "tenant-setting-stored",
+    name: "a tenant that a role brings along",
+    plant: "alter role langchain_pgvector_app set app.current_tenant = 'a'",
+    evidence: /The role langchain_pgvector_app sets app\.current_tenant for every session/,
+    cure: /^alter role langchain_pgvector_app reset app\.current_tenant;$/,
+    heal: "cure",
+    healthy: "alter role langchain_pgvector_app set app.other = 'a'",
+    tidy: "alter role langchain_pgvector_app reset app.other",
+  },
+  {
     id: "tenant-setting-in-session",
     name: "a tenant that is set outside of transactions",
     plant: "",
