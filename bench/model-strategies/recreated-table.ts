@@ -1,6 +1,6 @@
 import type pg from "pg";
 import { TextArrayParameter, VectorArrayParameter } from "../../src/db/codec.js";
-import type { PlantedEmbeddings } from "../reembed/planted.js";
+import { numberOf, type PlantedEmbeddings } from "../reembed/planted.js";
 
 const BATCH = 200;
 
@@ -49,7 +49,7 @@ export class RecreatedTable {
       const batch = all.slice(start, start + BATCH);
       const ids = new TextArrayParameter(batch.map(({ id }) => id));
       const vectors = new VectorArrayParameter(
-        batch.map(({ text }) => this.model.vectorOf(text)),
+        batch.map(({ text }) => this.model.vectorOf(numberOf(text))),
         types[0]!.oid,
       );
       await this.pool.query(

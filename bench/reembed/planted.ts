@@ -26,15 +26,14 @@ export class PlantedEmbeddings extends Embeddings {
   }
 
   override embedDocuments(texts: string[]): Promise<number[][]> {
-    return Promise.resolve(texts.map((text) => this.vectorOf(text)));
+    return Promise.resolve(texts.map((text) => this.vectorOf(numberOf(text))));
   }
 
   override embedQuery(text: string): Promise<number[]> {
-    return Promise.resolve(this.vectorOf(text));
+    return Promise.resolve(this.vectorOf(numberOf(text)));
   }
 
-  vectorOf(text: string): number[] {
-    const number = Number(/\d+/.exec(text)?.[0] ?? 0);
+  vectorOf(number: number): number[] {
     const vector = Array.from(this.#pool[number % POOL]!);
     for (let mark = 0; mark < 64; mark += 1) {
       const at = (number * 31 + mark * 97 + (number >> 4) * mark) % this.dimensions;
@@ -42,4 +41,9 @@ export class PlantedEmbeddings extends Embeddings {
     }
     return vector;
   }
+}
+
+/** The first number in a text, which is what its vector is made from. */
+export function numberOf(text: string): number {
+  return Number(/\d+/.exec(text)?.[0] ?? 0);
 }

@@ -1,7 +1,7 @@
 /** A process of readers and writers beside a change of models: the job as JSON; prints its samples when its input ends. */
 import pg from "pg";
 import { PostgresVectorStore } from "../../src/index.js";
-import { PlantedEmbeddings } from "./planted.js";
+import { numberOf, PlantedEmbeddings } from "./planted.js";
 
 export interface TrafficJob {
   readonly url: string;
@@ -38,39 +38,57 @@ const store = await PostgresVectorStore.initialize(old, {
 const models = [old, next];
 /** Of a distance: float16 and the rounding of float32. */
 const TOLERANCE = 1e-3;
-const searches: [number, number][] = [];
+const MOST_SEARCHES = 1_000_000;
+/**
+ * What each search was asked and answered, in numbers of texts: -1 for none. Judged at the end, as that takes as much of a
+ * processor as the searches themselves; in typed arrays, as the collector would stop this process for a growing heap.
+ */
+const answers = {
+  at: new Float64Array(MOST_SEARCHES),
+  ms: new Float64Array(MOST_SEARCHES),
+  asked: new Int32Array(MOST_SEARCHES),
+  found: new Int32Array(MOST_SEARCHES),
+  distance: new Float64Array(MOST_SEARCHES),
+};
+let answered = 0;
 const failures: string[] = [];
 const written: string[] = [];
-/** What each search was answered; judged at the end, as that takes as much of a processor as the searches themselves. */
-const answers: { text: string; found: string | undefined; distance: number }[] = [];
 let running = 0;
 const going = new AbortController();
 
 async function search(): Promise<void> {
-  const text = `planted ${Math.floor(Math.random() * job.rows)}`;
+  const asked = Math.floor(Math.random() * job.rows);
   const [at, began] = [Date.now(), performance.now()];
   try {
-    const [hit] = await store.search(text, { k: 10 });
-    searches.push([at, performance.now() - began]);
-    answers.push({ text, found: hit?.document.pageContent, distance: hit?.distance ?? Number.NaN });
+    const [hit] = await store.search(`planted ${asked}`, { k: 10 });
+    const index = answered;
+    answered += 1;
+    answers.at[index] = at;
+    answers.ms[index] = performance.now() - began;
+    answers.asked[index] = asked;
+    answers.found[index] = hit === undefined ? -1 : numberOf(hit.document.pageContent);
+    answers.distance[index] = hit?.distance ?? Number.NaN;
   } catch (error) {
     failures.push(`search: ${String(error)}`);
   }
 }
 
-function judge(): { mixed: number; missed: number } {
+function report(): TrafficReport {
+  const searches: [number, number][] = [];
   let [mixed, missed] = [0, 0];
-  for (const { text, found, distance } of answers) {
+  for (let index = 0; index < answered; index += 1) {
+    const [asked, found, distance] = [answers.asked[index]!, answers.found[index]!, answers.distance[index]!];
+    searches.push([answers.at[index]!, answers.ms[index]!]);
     // In whatever version: the text itself is at no distance, and what is found instead where the index misses it is as far
     // as the vectors of both texts are in that version. By vectors of two versions it could be neither.
-    if (found === undefined || !models.some((model) => isDistance(model, text, found, distance))) mixed += 1;
+    if (found === -1 || !models.some((model) => isDistance(model, asked, found, distance))) mixed += 1;
     else if (distance > TOLERANCE) missed += 1;
   }
-  return { mixed, missed };
+  return { searches, failures, mixed, missed, written };
 }
 
-function isDistance(model: PlantedEmbeddings, text: string, found: string, distance: number): boolean {
-  const [one, other] = [model.vectorOf(text), model.vectorOf(found)];
+function isDistance(model: PlantedEmbeddings, asked: number, found: number, distance: number): boolean {
+  const [one, other] = [model.vectorOf(asked), model.vectorOf(found)];
   return Math.abs(1 - innerProduct(one, other) / Math.hypot(...one) / Math.hypot(...other) - distance) < TOLERANCE;
 }
 
@@ -109,4 +127,4 @@ process.stdout.write("ready\n");
 await Promise.all([every(job.searches, search), every(job.writes, write)]);
 await store.end();
 await pool.end();
-process.stdout.write(`${JSON.stringify({ searches, failures, ...judge(), written } satisfies TrafficReport)}\n`);
+process.stdout.write(`${JSON.stringify(report())}\n`);

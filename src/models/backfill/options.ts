@@ -36,8 +36,8 @@ export interface BackfillOptions {
   /** Bytes that a replica may be behind before the backfill waits for it. @defaultValue 64 MiB */
   maxLagBytes?: number | undefined;
   /**
-   * How many times the time of searches before it their 95th percentile may grow to before the backfill slows down;
-   * `false` for full speed.
+   * How many times the time of searches before it their 95th percentile may grow to before the backfill slows down. Also
+   * bounds the share of the time that it spends writing: 0.1 at the default, 0.4 at 2. `false` for full speed.
    * @defaultValue 1.25
    */
   maxSlowdown?: number | false | undefined;
