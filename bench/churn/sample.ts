@@ -20,7 +20,10 @@ export async function sampleConnections(pool: pg.Pool): Promise<Sample> {
   return { connections: rows[0]!.connections, "process RSS": process.memoryUsage.rss() };
 }
 
-/** Sizes of files, memory in use, and what each server process has whose connections are named `resident`. */
+/**
+ * Sizes of files, memory in use, what all processes of the server have for themselves, and the mean of those whose
+ * connections are named `resident`.
+ */
 export async function sampleSizes(pool: pg.Pool, table: string, resident: string): Promise<Sample> {
   collectGarbage();
   const lexical = lexicalTables(table)
@@ -39,16 +42,20 @@ export async function sampleSizes(pool: pg.Pool, table: string, resident: string
         where k.relnamespace = 'pg_catalog'::regnamespace and k.relkind = 'r')::float8 as catalog,
       pg_stat_get_live_tuples(c.oid)::float8 as "(live rows)", pg_stat_get_dead_tuples(c.oid)::float8 as "(dead rows)"
     from pg_class c where c.oid = '${table}'::regclass`);
-  const backends = await pool.query<{ pid: number }>("select pid from pg_stat_activity where application_name = $1", [
-    resident,
-  ]);
-  const memory = backends.rows.reduce((sum, { pid }) => sum + privateMemory(pid), 0);
+  const backends = await pool.query<{ pid: number; name: string }>(
+    "select pid, application_name as name from pg_stat_activity",
+  );
+  const memory = backends.rows.map(({ pid, name }) => ({ name, bytes: privateMemory(pid) }));
+  const stayed = memory.filter(({ name }) => name === resident);
   return {
     ...rows[0]!,
     "process heap": process.memoryUsage().heapUsed,
-    "server process": memory / Math.max(1, backends.rows.length),
+    "server processes": bytesOf(memory),
+    "(a connection that stays)": bytesOf(stayed) / Math.max(1, stayed.length),
   };
 }
+
+const bytesOf = (memory: readonly { bytes: number }[]): number => memory.reduce((total, { bytes }) => total + bytes, 0);
 
 /** What a process of this machine has for itself; 0 where the system does not say. */
 function privateMemory(pid: number): number {
