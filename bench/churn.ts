@@ -213,7 +213,7 @@ function change([, , third, last]: readonly number[]): number {
 }
 
 function line(name: string, values: readonly number[]): Record<string, string | number> {
-  const scale = name === "connections" || name.endsWith(" rows)") ? 1 : 1e-6;
+  const scale = name === "connections" || name.startsWith("(") ? 1 : 1e-6;
   const [first, second, third, fourth] = values.map((value) => value * scale) as [number, number, number, number];
   return { what: name, first, second, third, fourth, "change %": change(values) };
 }
