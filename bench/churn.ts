@@ -23,12 +23,15 @@ const WORKERS = 4;
 const SAMPLES = { sizes: 100, connections: 1_000 };
 /** Autovacuum as the library's server settings have it; it comes more often than each minute, as the day is short. */
 const SETTINGS = { autovacuum: "on", autovacuum_naptime: "1s", shared_buffers: "1GB", max_wal_size: "2GB" } as const;
+/** As the library's pools and PgBouncer have it by default, in a day whose minutes are seconds. */
+const MAX_LIFETIME_SECONDS = 60;
 
 /** A day in minutes: mixed operations at a size that stays, and whether connections, memory and files level off. */
 export async function run({ quick, rows, dimensions = 384 }: BenchOptions): Promise<BenchResult> {
   const operations = rows ?? (quick ? 4_000 : 200_000);
   const database = await openBenchDatabase(SETTINGS);
-  const pooler = findPgBouncer() === undefined ? undefined : await startPgBouncer([database.appUrl], 6);
+  const pooler =
+    findPgBouncer() === undefined ? undefined : await startPgBouncer([database.appUrl], 6, MAX_LIFETIME_SECONDS);
   const embeddings = new HashedEmbeddings(dimensions);
   const config = { tableName: TABLE, tenancy: "rls", lexical: true, promotedKeys: { year: "number" } } as const;
   try {
@@ -110,7 +113,7 @@ interface Client {
 /** An application's process: a pool and a store of its own. */
 type OpenClient = (number: number) => Promise<Client>;
 
-/** The first client stays as a server does, with connections that are never idle for too long; the others come and go. */
+/** The first client stays as a server does, with connections that end by their age alone; the others come and go. */
 function clientsOf(
   database: ServerTestDatabase,
   pooler: PgBouncer | undefined,
@@ -128,6 +131,7 @@ function clientsOf(
       postgresConnectionOptions: {
         max: 3,
         idleTimeoutMillis: resident ? 0 : 2_000,
+        maxLifetimeSeconds: MAX_LIFETIME_SECONDS,
         application_name: resident ? RESIDENT : "guest",
       },
     });

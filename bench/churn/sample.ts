@@ -51,7 +51,7 @@ export async function sampleSizes(pool: pg.Pool, table: string, resident: string
     ...rows[0]!,
     "process heap": process.memoryUsage().heapUsed,
     "server processes": bytesOf(memory),
-    "a connection that stays": bytesOf(stayed) / Math.max(1, stayed.length),
+    "a connection of the client that stays": bytesOf(stayed) / Math.max(1, stayed.length),
   };
 }
 

@@ -1,4 +1,4 @@
-import pg from "pg";
+import { openPool } from "../db/open-pool.js";
 import type { PostgresVectorStoreArgs } from "../store/options.js";
 
 type Connection = Pick<PostgresVectorStoreArgs, "connectionString" | "pool" | "postgresConnectionOptions">;
@@ -22,14 +22,11 @@ export function defaultConnection(): Connection | undefined {
   if (current === undefined) return undefined;
   if (current.pool === undefined) {
     const { connectionString, postgresConnectionOptions } = current.connection;
-    const pool = new pg.Pool({
+    current.pool = openPool({
       ...postgresConnectionOptions,
       ...(connectionString !== undefined && { connectionString }),
       allowExitOnIdle: true,
     });
-    // An idle connection that the server closes must not end the process; the next query reports what is wrong.
-    pool.on("error", () => undefined);
-    current.pool = pool;
   }
   return { pool: current.pool };
 }

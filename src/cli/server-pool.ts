@@ -1,4 +1,5 @@
 import pg from "pg";
+import { openPool } from "../db/open-pool.js";
 import type { Pool } from "../db/pool.js";
 import { sqlstateOf } from "../db/sqlstate.js";
 import { ConfigurationError, DatabaseError } from "../errors.js";
@@ -32,9 +33,7 @@ export function openServerPool(url: string, origin: string, label: string): Pool
       `${origin} "${label}" cannot be read as a URL. Percent-encode special characters in the password (@ is %40, / is %2F).`,
     );
   }
-  const pool = new pg.Pool({ ...config, max: 4, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
-  // The next statement reports a lost connection; an idle one must not end the process.
-  pool.on("error", () => undefined);
+  const pool = openPool({ ...config, max: 4, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   return {
     connect: () =>
       pool.connect().catch((error: unknown) => {

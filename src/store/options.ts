@@ -1,6 +1,7 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import pg from "pg";
+import type pg from "pg";
 import type { ReadRoute } from "../db/database.js";
+import { openPool } from "../db/open-pool.js";
 import type { Pool } from "../db/pool.js";
 import { ConfigurationError } from "../errors.js";
 import { parseFilter, type Filter, type FilterNode } from "./filter/index.js";
@@ -242,12 +243,7 @@ export function resolvePool(args: PostgresVectorStoreArgs): { pool: Pool; owned:
       "Say where the database is: set `connectionString`, `pool` or `postgresConnectionOptions`.",
     );
   }
-  const made = new pg.Pool({
-    ...postgresConnectionOptions,
-    ...(connectionString !== undefined && { connectionString }),
-  });
-  // An idle connection that the server closes must not end the process; the next query reports what is wrong.
-  made.on("error", () => undefined);
+  const made = openPool({ ...postgresConnectionOptions, ...(connectionString !== undefined && { connectionString }) });
   return { pool: made, owned: true };
 }
 

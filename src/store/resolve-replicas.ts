@@ -1,4 +1,4 @@
-import pg from "pg";
+import { openPool } from "../db/open-pool.js";
 import type { Pool } from "../db/pool.js";
 import { Replicas } from "../db/replicas/replicas.js";
 import { ConfigurationError } from "../errors.js";
@@ -37,11 +37,9 @@ export function resolveReplicas(args: ReplicaArgs, primary: Pool, logger: Logger
     if (typeof url === "string" && url !== "") continue;
     throw new ConfigurationError("`replicaConnectionString` must be the address of a standby, or a list of them.");
   }
-  const owned = urls.map((connectionString) => {
-    const pool = new pg.Pool({ connectionString, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
-    pool.on("error", () => undefined);
-    return pool;
-  });
+  const owned = urls.map((connectionString) =>
+    openPool({ connectionString, connectionTimeoutMillis: CONNECT_TIMEOUT_MS }),
+  );
   const pools = [...given, ...owned];
   if (pools.length === 0) {
     for (const name of ["maxReplicaLagMs", "catchUpMs", "readYourWrites"] as const) {

@@ -24,8 +24,13 @@ export function findPgBouncer(): string | undefined {
  *
  * @param urls one for each login, with its password; all on the same host and port
  * @param poolSize server connections of each login, fewer than the clients so that they have to share
+ * @param lifetimeSeconds age at which it closes connections to the server; its own default
  */
-export async function startPgBouncer(urls: readonly string[], poolSize = 3): Promise<PgBouncer> {
+export async function startPgBouncer(
+  urls: readonly string[],
+  poolSize = 3,
+  lifetimeSeconds = 3_600,
+): Promise<PgBouncer> {
   const program = findPgBouncer();
   if (program === undefined) throw new Error("PgBouncer is not installed: apt-get install pgbouncer");
   const runAs = unprivilegedUser();
@@ -46,6 +51,7 @@ export async function startPgBouncer(urls: readonly string[], poolSize = 3): Pro
       "pool_mode = transaction",
       `default_pool_size = ${poolSize}`,
       "max_client_conn = 200",
+      `server_lifetime = ${lifetimeSeconds}`,
       // A server that a test has killed is replaced at once.
       "server_login_retry = 0",
       "ignore_startup_parameters = extra_float_digits",
