@@ -2,7 +2,6 @@ import type { Pool } from "pg";
 import { PostgresVectorStore } from "../src/index.js";
 import { fitFusionWeights } from "../src/ops/eval/fit-weights.js";
 import { mean, ndcg, recall } from "../src/ops/eval/metrics.js";
-import { DEFAULT_WEIGHTS, fuse, type FusionLegs, type FusionWeights } from "../src/store/fusion/fusion.js";
 import type { SearchHit } from "../src/store/search-hit.js";
 import {
   atLeast,
@@ -28,8 +27,9 @@ const REFERENCE: Readonly<Record<string, number>> = {
 /** Columns that not every row has. */
 const EMPTY_ROW = { set: "", lexical: "-", recall100: "-", empty: "-", dense: "-", hybrid: "-", fitted: "-" };
 
+/** One question's results, best first, by each leg and by both. */
 interface Judged {
-  readonly legs: FusionLegs;
+  readonly rankings: Readonly<Record<"dense" | "lexical" | "hybrid", readonly string[]>>;
   readonly relevance: ReadonlyMap<string, number>;
 }
 
@@ -49,19 +49,19 @@ export async function run({ quick }: BenchOptions): Promise<BenchResult> {
       const pool = database.newPool({ max: 2 });
       const store = await open(set, pool, "english");
       const judged = await search(store, set);
-      const lexical = lexicalQuality(judged);
-      const empty = judged.filter(({ legs }) => legs.lexical.length === 0).length;
+      const lexical = quality(judged, "lexical");
+      const empty = judged.filter(({ rankings }) => rankings.lexical.length === 0).length;
       const row = {
         set: name,
         lexical,
-        recall100: mean(judged.map(({ legs, relevance }) => recall(ids(legs.lexical), relevance, 100))),
+        recall100: mean(judged.map(({ rankings, relevance }) => recall(rankings.lexical, relevance, 100))),
         empty,
       };
       bars.push(atLeast(`${name}: lexical nDCG@10 against the reference`, lexical, REFERENCE[name]! - 0.01));
       if (name !== "pgdocs15")
         bars.push({ name: `${name}: questions without a result`, want: "0", got: String(empty), ok: empty === 0 });
       if (name === "scifact") {
-        const mistyped = lexicalQuality(await search(store, misspell(set)));
+        const mistyped = quality(await search(store, misspell(set)), "lexical");
         rows.push({ set: "scifact, a typo in each rarest word", lexical: mistyped });
         bars.push(atLeast("scifact: nDCG@10 with a typo in each rarest word", mistyped, 0.9 * lexical));
       }
@@ -69,8 +69,8 @@ export async function run({ quick }: BenchOptions): Promise<BenchResult> {
         rows.push(row);
         continue;
       }
-      const dense = mean(judged.map(({ legs, relevance }) => ndcg(ids(legs.dense), relevance, 10)));
-      const hybrid = quality(judged, DEFAULT_WEIGHTS);
+      const dense = quality(judged, "dense");
+      const hybrid = quality(judged, "hybrid");
       bars.push(atLeast(`${name}: default weights`, hybrid, Math.max(lexical, dense) - 0.05));
       const halves = [];
       for (const [half, questions] of [set.questions, [...set.questions.slice(1), set.questions[0]!]].entries()) {
@@ -90,8 +90,8 @@ export async function run({ quick }: BenchOptions): Promise<BenchResult> {
     const german = quick ? undefined : readSet("xquad-de");
     if (german !== undefined) {
       const [stemmed, simple] = [
-        lexicalQuality(await search(await open(german, database.newPool({ max: 2 }), "german"), german)),
-        lexicalQuality(await search(await open(german, database.newPool({ max: 2 }), "simple"), german)),
+        quality(await search(await open(german, database.newPool({ max: 2 }), "german"), german), "lexical"),
+        quality(await search(await open(german, database.newPool({ max: 2 }), "simple"), german), "lexical"),
       ];
       rows.push({ set: "xquad-de, german", lexical: stemmed }, { set: "xquad-de, simple", lexical: simple });
       bars.push({
@@ -113,7 +113,8 @@ export async function run({ quick }: BenchOptions): Promise<BenchResult> {
 
 /** A store that has all documents of a set. */
 async function open(set: LabelledSet, pool: Pool, language: string): Promise<PostgresVectorStore> {
-  const vectors = new Map(set.questions.map(({ text, vector }) => [text, [...vector]]));
+  const asked = [...set.questions, ...misspell(set).questions];
+  const vectors = new Map(asked.map(({ text, vector }) => [text, [...vector]]));
   const embeddings = {
     embedQuery: (text: string) => Promise.resolve(vectors.get(text)!),
     embedDocuments: () => Promise.resolve([]),
@@ -135,44 +136,25 @@ async function open(set: LabelledSet, pool: Pool, language: string): Promise<Pos
   return store;
 }
 
-/** Both legs for every question. */
+/** Both legs and a hybrid search with the default weights for every question. */
 async function search(store: PostgresVectorStore, set: LabelledSet): Promise<Judged[]> {
   const judged: Judged[] = [];
   for (const { text, vector, relevance } of set.questions) {
-    const words = (await store.search(text, { searchType: "lexical", k: 100 })).filter(
-      (hit) => hit.lexical !== undefined,
-    );
-    const near = await store.search(vector, { k: 100 });
-    judged.push({
-      relevance,
-      legs: {
-        dense: candidates(near, (hit) => hit.similarity!),
-        lexical: candidates(words, (hit) => hit.lexical!.bm25),
-      },
-    });
+    const words = await store.search(text, { searchType: "lexical", k: 100 });
+    const rankings = {
+      lexical: ids(words.filter((hit) => hit.lexical !== undefined)),
+      dense: ids(await store.search(vector, { k: 100 })),
+      hybrid: ids(await store.search(text, { searchType: "hybrid", k: 10 })),
+    };
+    judged.push({ rankings, relevance });
   }
   progress(`${set.name}: ${judged.length} questions`);
   return judged;
 }
 
-const candidates = (hits: readonly SearchHit[], score: (hit: SearchHit) => number): FusionLegs["dense"] =>
-  hits.map((hit, index) => ({ id: hit.document.id!, rank: index + 1, score: score(hit) }));
+const ids = (hits: readonly SearchHit[]): string[] => hits.map(({ document }) => document.id!);
 
-function lexicalQuality(judged: readonly Judged[]): number {
-  return mean(judged.map(({ legs, relevance }) => ndcg(ids(legs.lexical), relevance, 10)));
-}
-
-const ids = (leg: FusionLegs["dense"]): string[] => leg.map(({ id }) => id);
-
-function quality(judged: readonly Judged[], weights: FusionWeights): number {
-  return mean(
-    judged.map(({ legs, relevance }) => {
-      const scores = [...fuse(legs, "relativeScore", weights)].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
-      return ndcg(
-        scores.map(([id]) => id),
-        relevance,
-        10,
-      );
-    }),
-  );
+/** nDCG@10. */
+function quality(judged: readonly Judged[], by: keyof Judged["rankings"]): number {
+  return mean(judged.map(({ rankings, relevance }) => ndcg(rankings[by], relevance, 10)));
 }

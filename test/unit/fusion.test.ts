@@ -7,12 +7,12 @@ const legs: FusionLegs = { dense: leg({ a: 0.9, b: 0.7, c: 0.5 }), lexical: leg(
 const even = { dense: 1, lexical: 1 };
 
 describe("fuse", () => {
-  it("scales relative scores between the last candidate and the best", () => {
+  it("scales relative scores between the last candidate and the best, and squares those by words", () => {
     const scores = fuse(legs, "relativeScore", { dense: 1, lexical: 3 });
     expect(scores.get("a")).toBeCloseTo(0.25, 12);
     expect(scores.get("b")).toBeCloseTo(0.25 * 0.5 + 0.75, 12);
     expect(scores.get("c")).toBe(0);
-    expect(scores.get("d")).toBeCloseTo(0.75 * 0.2, 12);
+    expect(scores.get("d")).toBeCloseTo(0.75 * 0.2 ** 2, 12);
   });
 
   it("adds reciprocal ranks, as a share of being first in both", () => {

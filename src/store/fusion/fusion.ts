@@ -25,13 +25,13 @@ export interface FusionWeights {
 export type FusionFunction = (legs: FusionLegs, weights: FusionWeights) => ReadonlyMap<string, number>;
 
 /**
- * `relativeScore`: each leg's scores from 0 for its last candidate to 1 for its best. `rrf`: reciprocal ranks, k = 60. `distribution`: scores by their
- * place within three standard deviations of their leg's mean.
+ * `relativeScore`: each leg's scores from 0 for its last candidate to 1 for its best, those of the lexical leg squared. `rrf`:
+ * reciprocal ranks, k = 60. `distribution`: scores by their place within three standard deviations of their leg's mean.
  */
 export type Fusion = "relativeScore" | "rrf" | "distribution" | FusionFunction;
 
 /** The ratio with the best worst case over the reference collections; see docs/decisions/0013-lexical-index.md. */
-export const DEFAULT_WEIGHTS: FusionWeights = { dense: 0.3, lexical: 0.7 };
+export const DEFAULT_WEIGHTS: FusionWeights = { dense: 0.35, lexical: 0.65 };
 
 const RRF_K = 60;
 
@@ -55,10 +55,12 @@ type Scale = (candidate: FusionCandidate) => number;
 const SCALES: Readonly<
   Record<Exclude<Fusion, FusionFunction>, (leg: readonly FusionCandidate[], name: keyof FusionLegs) => Scale>
 > = {
-  relativeScore(leg) {
+  relativeScore(leg, name) {
     const scores = leg.map(({ score }) => score);
     const [least, best] = [Math.min(...scores), Math.max(...scores)];
-    return ({ score }) => (best === least ? 1 : (score - least) / (best - least));
+    // Most texts of the list have some words of the question by chance.
+    const exponent = name === "lexical" ? 2 : 1;
+    return ({ score }) => (best === least ? 1 : ((score - least) / (best - least)) ** exponent);
   },
   rrf() {
     return ({ rank }) => (RRF_K + 1) / (RRF_K + rank);
