@@ -9,18 +9,17 @@ import type {
 import { orAbort } from "../db/abort.js";
 import type { Database } from "../db/database.js";
 import { quoteQualified } from "../db/identifiers.js";
-import type { SparseVector, VectorInput } from "../db/sparse-vector.js";
+import type { VectorInput } from "../db/sparse-vector.js";
 import { ConfigurationError, IngestError } from "../errors.js";
 import { ModelAdmin } from "../models/model-admin.js";
 import { StoreIndexes } from "../ops/indexes/store-indexes.js";
 import { addRows } from "./add-rows.js";
 import { baseArgs } from "./base-args.js";
-import { BasePGVectorStore } from "./base-class.js";
 import { bulkLoad } from "./bulk-load/bulk-load.js";
 import { checkBulkLoad, type BulkLoadOptions, type BulkLoadResult, type BulkLoadSource } from "./bulk-load/options.js";
 import { PostgresChatMessageHistory, type ChatHistoryOptions } from "./chat-history/chat-message-history.js";
 import { getOrCreateCollection } from "./collections.js";
-import { decryptHits, refuseContentFilter } from "./content-cipher.js";
+import { decryptHits } from "./content-cipher.js";
 import { planDelete, type DeleteParams } from "./delete.js";
 import { LexicalIndex } from "./lexical/lexical-index.js";
 import { checkWords, searchByWords } from "./lexical/search-by-words.js";
@@ -28,28 +27,21 @@ import { explain } from "./explain/explain.js";
 import type { Explanation } from "./explain/explanation.js";
 import type { RawQuery } from "./explain/select-only.js";
 import { checkExpiry, expireStore, type ExpireOptions } from "./expire.js";
-import { combineFilters, parseDocumentFilter, parseFilter } from "./filter/index.js";
 import { getByIds, planGet, type GetParams, type StoredChunk } from "./get.js";
 import type { Metric } from "../schema/layout.js";
 import type { HnswConfig } from "./hnsw.js";
-import { checkMetric, operatorText } from "./metric.js";
 import { checkDimensions, openStore, type OpenStore, type ScopedStore } from "./open.js";
 import { planNeighbours, type NeighbourOptions, type PlacedChunk } from "./neighbours.js";
-import {
-  integer,
-  readRoute,
-  resolveOptions,
-  resolvePool,
-  type PostgresVectorStoreArgs,
-  type ResolvedOptions,
-} from "./options.js";
+import { integer, resolveOptions, resolvePool, type PostgresVectorStoreArgs, type ResolvedOptions } from "./options.js";
+import { LangChainSearches } from "./langchain-searches.js";
 import { checkMmr, mostDiverse } from "./mmr.js";
 import { resolveReplicas, withoutConnections } from "./resolve-replicas.js";
 import { PostgresRetriever, retrieverFields, type PostgresRetrieverOptions } from "./retriever.js";
 import { searchInSteps } from "./post-process/post-process.js";
 import { toChunkRows } from "./rows.js";
-import { checkK, toSearchHit, type SearchHit, type SearchOptions } from "./search-hit.js";
-import { denseSearch, type DenseHit, type DenseSearch } from "./search.js";
+import { toSearchHit, type SearchHit, type SearchOptions } from "./search-hit.js";
+import { searchRequest } from "./search-request.js";
+import { denseSearch, type DenseHit } from "./search.js";
 import { Sources } from "./sources/sources.js";
 import { maxStoredDimensions } from "./storage.js";
 import { StoreHandle, type CallScope } from "./store-handle.js";
@@ -77,10 +69,7 @@ import { checkVectorCount } from "./versions/vectors-for.js";
  * await store.end();
  * ```
  */
-export class PostgresVectorStore extends BasePGVectorStore {
-  // A misspelt operator therefore compiles; the FilterError at run time catches it.
-  declare FilterType: any;
-
+export class PostgresVectorStore extends LangChainSearches {
   readonly #args: PostgresVectorStoreArgs;
   #options: ResolvedOptions;
   #database: Database;
@@ -280,7 +269,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
   }
 
   /** The `k` best chunks for a text or a vector, best first. */
-  async search(query: string | VectorInput, options: SearchOptions = {}): Promise<SearchHit[]> {
+  override async search(query: string | VectorInput, options: SearchOptions = {}): Promise<SearchHit[]> {
     return this.#search(query, options);
   }
 
@@ -301,7 +290,7 @@ export class PostgresVectorStore extends BasePGVectorStore {
   async #search(query: string | VectorInput, options: SearchOptions, open?: ScopedStore): Promise<SearchHit[]> {
     const inSteps = searchInSteps(this, query, options, (candidates) => this.#search(query, candidates, open));
     if (inSteps !== undefined) return inSteps;
-    const request = this.#searchRequest(options);
+    const request = searchRequest(options, this.#options);
     const words = checkWords(query, options, this.#options);
     const { signal } = options;
     signal?.throwIfAborted();
@@ -318,54 +307,13 @@ export class PostgresVectorStore extends BasePGVectorStore {
     return open === undefined ? this.#run(find, { query, signal }) : find(open);
   }
 
-  override async similaritySearch(
-    query: string,
-    k = 4,
-    filter?: this["FilterType"],
-    _callbacks?: Callbacks,
-  ): Promise<Document[]> {
-    return (await this.search(query, { k, filter })).map((hit) => hit.document);
-  }
-
-  /** Documents with a score whose direction `scoreNormalization` sets: a distance (lower is better) by default. */
-  override async similaritySearchWithScore(
-    query: string,
-    k = 4,
-    filter?: this["FilterType"],
-    _callbacks?: Callbacks,
-  ): Promise<[Document, number][]> {
-    return (await this.search(query, { k, filter })).map((hit) => [hit.document, this.#scoreOf(hit)]);
-  }
-
-  /** Always by vector, whatever the store's `searchType`. */
-  override async similaritySearchVectorWithScore(
-    query: number[] | SparseVector,
-    k: number,
-    filter?: this["FilterType"],
-  ): Promise<[Document, number][]> {
-    return (await this.search(query, { k, filter })).map((hit) => [hit.document, this.#scoreOf(hit)]);
-  }
-
-  /** Documents with their distance and their similarity, whatever `scoreNormalization` says. */
-  override async similaritySearchVectorWithScores(
-    query: number[] | SparseVector,
-    k: number,
-    filter?: this["FilterType"],
-  ): Promise<[Document, { distance: number; similarity: number }][]> {
-    const hits = await this.search(query, { k, filter });
-    return hits.map(({ document, distance, similarity }) => [
-      document,
-      { distance: distance!, similarity: similarity! },
-    ]);
-  }
-
   /** Relevant documents that differ from each other: `k` of the `fetchK` nearest by maximal marginal relevance. */
   override async maxMarginalRelevanceSearch(
     query: string,
     options: MaxMarginalRelevanceSearchOptions<this["FilterType"]>,
   ): Promise<Document[]> {
     const { k, fetchK, lambda } = checkMmr(options);
-    const request = this.#searchRequest({ k: fetchK, filter: options.filter, includeEmbeddings: true });
+    const request = searchRequest({ k: fetchK, filter: options.filter, includeEmbeddings: true }, this.#options);
     const words = checkWords(query, {}, this.#options);
     const embed = embedOnce(query);
     const { store, vector, hits } = await this.#run(
@@ -452,18 +400,10 @@ export class PostgresVectorStore extends BasePGVectorStore {
     await this.#open();
   }
 
-  override get computedTableName(): string {
-    return quoteQualified(this.schemaName ?? undefined, this.tableName);
-  }
-
   override get computedCollectionTableName(): string {
     const table = this.#options.layout.collectionsTable;
     if (table === undefined) throw new ConfigurationError("The store has no collection table.");
     return quoteQualified(this.schemaName ?? undefined, table);
-  }
-
-  override get computedOperatorString(): string {
-    return operatorText(checkMetric(this.distanceStrategy), this.extensionSchemaName ?? undefined);
   }
 
   /** What the server knows of the store, and what {@link processStats} says. Reads catalogs and statistics, no rows. */
@@ -532,27 +472,6 @@ export class PostgresVectorStore extends BasePGVectorStore {
     const store = await openStore(this.#database, options, this.embeddings, { mustExist: this.#mustExist });
     this.distanceStrategy = store.options.metric;
     return store;
-  }
-
-  /** The checked form of a search's options, without its query. */
-  #searchRequest(options: SearchOptions): Omit<DenseSearch, "vector"> {
-    const { filter, efSearch, probes, timeoutMs, contentCipher } = this.#options;
-    if (options.whereDocument !== undefined) refuseContentFilter(contentCipher);
-    return {
-      k: checkK(options.k ?? 4),
-      filter: combineFilters(filter, parseFilter(options.filter ?? {}), parseDocumentFilter(options.whereDocument)),
-      includeEmbeddings: options.includeEmbeddings ?? false,
-      efSearch: integer("efSearch", options.efSearch, 1, 1_000) ?? efSearch,
-      probes: integer("probes", options.probes, 1, 32_768) ?? probes,
-      timeoutMs: integer("timeoutMs", options.timeoutMs, 1, 2_147_483_647) ?? timeoutMs,
-      signal: options.signal,
-      replica: readRoute(this.#options, options.readYourWrites),
-    };
-  }
-
-  #scoreOf(hit: SearchHit): number {
-    if (this.#options.scoreNormalization === "similarity") return hit.score;
-    return hit.lexical === undefined && hit.score === hit.similarity ? hit.distance! : 1 - hit.score;
   }
 }
 
