@@ -194,6 +194,17 @@ describeServer("ingest --from", () => {
     ]);
   });
 
+  it("refuses vectors of another model of the same dimensions", async () => {
+    const table = newTable();
+    const from = ["--from", "vectors.jsonl"];
+    expect((await folder.run(["ingest", ...place(table), "--embeddings", "ollama:first", ...from])).code).toBe(0);
+    const { code, err } = await folder.run(["ingest", ...place(table), "--embeddings", "ollama:second", ...from]);
+    expect(code).not.toBe(0);
+    expect(err.join("\n")).toMatch(/filled by ollama first/);
+    const { rows: found } = await database.newPool().query(`select count(*)::int as rows from ${table}`);
+    expect(found).toEqual([{ rows: ROWS }]);
+  });
+
   it("loads for one tenant, again and again", async () => {
     const table = newTable();
     for (let i = 0; i < 2; i += 1) {

@@ -73,6 +73,29 @@ export const MODEL_OPERATIONS: readonly LeakOperation[] = [
       await lookAtVectors(step);
     },
   },
+  {
+    name: "a search by the version of an override that the administrator gives and takes",
+    run: async (step) => {
+      const { models } = step.world.admin;
+      // Refused while a text waits for its vector.
+      await step.attempt("either", () => models.override(step.tenant.id, 2));
+      await step.call("result", (store) => store.search(step.bait(), { k: 50 }));
+      await step.attempt("result", () => models.override(step.tenant.id, undefined));
+    },
+  },
+  {
+    name: "models.compare by the administrator, of one tenant",
+    // It says so when the versions change meanwhile.
+    run: (step) =>
+      step.attempt("either", () =>
+        step.world.admin.models.compare({
+          version: 2,
+          tenantId: step.tenant.id,
+          queries: [{ text: step.bait() }],
+          k: 3,
+        }),
+      ),
+  },
 ];
 
 /** Each vector begins with the code of its tenant. */
