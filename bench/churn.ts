@@ -20,11 +20,13 @@ import {
 const TABLE = "churn";
 const RESIDENT = "resident";
 const WORKERS = 4;
+/** Of them, those whose client stays. */
+const RESIDENTS = 2;
 const SAMPLES = { sizes: 100, connections: 1_000 };
 /** Autovacuum as the library's server settings have it; it comes more often than each minute, as the day is short. */
 const SETTINGS = { autovacuum: "on", autovacuum_naptime: "1s", shared_buffers: "1GB", max_wal_size: "2GB" } as const;
-/** As the library's pools and PgBouncer have it by default, in a day whose minutes are seconds. */
-const MAX_LIFETIME_SECONDS = 60;
+/** The hour of the library's pools and of PgBouncer, in a day of a quarter of an hour. */
+const MAX_LIFETIME_SECONDS = 40;
 
 /** A day in minutes: mixed operations at a size that stays, and whether connections, memory and files level off. */
 export async function run({ quick, rows, dimensions = 384 }: BenchOptions): Promise<BenchResult> {
@@ -113,7 +115,7 @@ interface Client {
 /** An application's process: a pool and a store of its own. */
 type OpenClient = (number: number) => Promise<Client>;
 
-/** The first client stays as a server does, with connections that end by their age alone; the others come and go. */
+/** The first clients stay as servers do, with connections that end by their age alone; the others come and go. */
 function clientsOf(
   database: ServerTestDatabase,
   pooler: PgBouncer | undefined,
@@ -122,9 +124,9 @@ function clientsOf(
 ): OpenClient {
   const random = seededRandom(2);
   return async (number) => {
-    const resident = number === 0;
+    const resident = number < RESIDENTS;
     // Every third one goes through the pooler.
-    const pooled = pooler !== undefined && number % 3 === 1;
+    const pooled = pooler !== undefined && !resident && number % 3 === 1;
     const store = await PostgresVectorStore.fromExistingIndex(embeddings, {
       ...config,
       connectionString: pooled ? pooler.through(database.appUrl) : database.appUrl,
@@ -146,21 +148,21 @@ interface Churned {
   readonly seconds: number;
 }
 
-/** Runs so many operations, {@link WORKERS} at a time, one of them by the client that stays. */
+/** Runs so many operations, {@link WORKERS} at a time, half of them by the clients that stay. */
 async function churn(operations: number, world: World, meter: pg.Pool, open: OpenClient): Promise<Churned> {
   const counts = new Map<string, number>();
   const [frequent, seldom]: [Sample[], Sample[]] = [[], []];
   let started = 0;
   let done = 0;
-  let clients = 1;
+  let clients = RESIDENTS;
   const isGoing = (): boolean => started < operations;
   // Samples are taken one after the other, so that one that is slow is not overtaken.
   let sampling = Promise.resolve();
   const began = performance.now();
   const sample = async (): Promise<void> => {
-    frequent.push(await sampleConnections(meter));
+    frequent.push(await sampleConnections(meter, RESIDENT));
     if (frequent.length % (SAMPLES.connections / SAMPLES.sizes) !== 0) return;
-    seldom.push(await sampleSizes(meter, TABLE, RESIDENT));
+    seldom.push(await sampleSizes(meter, TABLE));
     if (seldom.length % 5 === 0) progress(`${done} operations, ${world.failures.length} failed`);
   };
   const use = async ({ store, life }: Client): Promise<void> => {
@@ -174,15 +176,15 @@ async function churn(operations: number, world: World, meter: pg.Pool, open: Ope
   };
   const guests = async (): Promise<void> => {
     while (isGoing()) {
-      const client = await open((clients += 1));
+      const client = await open(clients++);
       await use(client);
       await client.store.end();
     }
   };
-  const resident = await open(0);
-  await Promise.all([use(resident), ...Array.from({ length: WORKERS - 1 }, guests)]);
+  const residents = await Promise.all(Array.from({ length: RESIDENTS }, (_, number) => open(number)));
+  await Promise.all([...residents.map(use), ...Array.from({ length: WORKERS - RESIDENTS }, guests)]);
   await sampling;
-  await resident.store.end();
+  await Promise.all(residents.map(({ store }) => store.end()));
   return { counts, frequent, seldom, seconds: (performance.now() - began) / 1_000 };
 }
 

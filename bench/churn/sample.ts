@@ -11,20 +11,28 @@ export type Sample = Readonly<Record<string, number>>;
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
 
-/** Connections to the database other than those that measure, and what this process has. Costs one short query. */
-export async function sampleConnections(pool: pg.Pool): Promise<Sample> {
-  const { rows } = await pool.query<{ connections: number }>(
-    `select count(*)::float8 as connections from pg_stat_activity
-     where backend_type = 'client backend' and datname = current_database() and application_name <> 'churn-bench'`,
+/**
+ * Connections to the database other than those that measure, and what this process, all processes of the server, and on
+ * average those whose connections are named `resident` have for themselves. Costs one short query.
+ */
+export async function sampleConnections(pool: pg.Pool, resident: string): Promise<Sample> {
+  const { rows } = await pool.query<{ pid: number; name: string; counts: boolean }>(
+    `select pid, application_name as name,
+       backend_type = 'client backend' and datname = current_database() and application_name <> 'churn-bench' as counts
+     from pg_stat_activity`,
   );
-  return { connections: rows[0]!.connections, "process RSS": process.memoryUsage.rss() };
+  const memory = rows.map(({ pid, name }) => ({ name, bytes: privateMemory(pid) }));
+  const stayed = memory.filter(({ name }) => name === resident);
+  return {
+    connections: rows.filter(({ counts }) => counts).length,
+    "process RSS": process.memoryUsage.rss(),
+    "server processes": bytesOf(memory),
+    "a connection of clients that stay": bytesOf(stayed) / Math.max(1, stayed.length),
+  };
 }
 
-/**
- * Sizes of files, memory in use, what all processes of the server have for themselves, and the mean of those whose
- * connections are named `resident`.
- */
-export async function sampleSizes(pool: pg.Pool, table: string, resident: string): Promise<Sample> {
+/** Sizes of files, and the memory of this process that is in use. */
+export async function sampleSizes(pool: pg.Pool, table: string): Promise<Sample> {
   collectGarbage();
   const lexical = lexicalTables(table)
     .map((name) => quoteLiteral(name))
@@ -42,17 +50,7 @@ export async function sampleSizes(pool: pg.Pool, table: string, resident: string
         where k.relnamespace = 'pg_catalog'::regnamespace and k.relkind = 'r')::float8 as catalog,
       pg_stat_get_live_tuples(c.oid)::float8 as "(live rows)", pg_stat_get_dead_tuples(c.oid)::float8 as "(dead rows)"
     from pg_class c where c.oid = '${table}'::regclass`);
-  const backends = await pool.query<{ pid: number; name: string }>(
-    "select pid, application_name as name from pg_stat_activity",
-  );
-  const memory = backends.rows.map(({ pid, name }) => ({ name, bytes: privateMemory(pid) }));
-  const stayed = memory.filter(({ name }) => name === resident);
-  return {
-    ...rows[0]!,
-    "process heap": process.memoryUsage().heapUsed,
-    "server processes": bytesOf(memory),
-    "a connection of the client that stays": bytesOf(stayed) / Math.max(1, stayed.length),
-  };
+  return { ...rows[0]!, "process heap": process.memoryUsage().heapUsed };
 }
 
 const bytesOf = (memory: readonly { bytes: number }[]): number => memory.reduce((total, { bytes }) => total + bytes, 0);
