@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { openStandaloneDatabase, type ServerTestDatabase } from "../test/helpers/open-database.js";
 
@@ -36,6 +37,9 @@ const SERVER_SETTINGS = {
   autovacuum: "off",
 } as const;
 
+/** Whether Linux shares the processors by session; see docs/benchmarks/reembed.md. */
+const AUTOGROUP = "/proc/sys/kernel/sched_autogroup_enabled";
+
 /** A fresh database on a server with sizes that suit a benchmark. @throws Error when there is no server. */
 export async function openBenchDatabase(settings: Readonly<Record<string, string>> = {}): Promise<ServerTestDatabase> {
   const database = await openStandaloneDatabase({ ...SERVER_SETTINGS, ...settings });
@@ -56,6 +60,7 @@ export async function describeMachine(database: ServerTestDatabase): Promise<Rec
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     node: process.version,
     server: database.source,
+    ...(existsSync(AUTOGROUP) && { autogroup: readFileSync(AUTOGROUP, "utf8").trim() }),
     ...rows[0],
   };
 }
