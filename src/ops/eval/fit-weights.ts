@@ -98,8 +98,7 @@ export async function fitFusionWeights(
 
 /**
  * The mean of the best weights of many samples of the questions, drawn with replacement: the best weight of all questions
- * hangs on a few of them. On both halves of four collections it was never worse on the other half, and better on five of
- * the eight. See docs/benchmarks/post-processors.md.
+ * hangs on a few of them. See docs/benchmarks/post-processors.md.
  *
  * @see Breiman 1996, "Bagging predictors", https://doi.org/10.1007/BF00058655
  */
