@@ -1,3 +1,4 @@
+import { openPool } from "../../src/db/open-pool.js";
 import { DatabaseError, PostgresVectorStore, type PostgresVectorStoreArgs } from "../../src/index.js";
 import type pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -53,6 +54,18 @@ describeServer("the life of a store", () => {
     }
     expect(stats().pools).toMatchObject([{ used: 0, idle: 0, waiting: 0 }]);
     await gone("block");
+  });
+
+  test("gives its connections an age, at which the next call has another", async () => {
+    expect(openPool({}).options.maxLifetimeSeconds).toBe(3_600);
+    await using store = await open("ageing", { postgresConnectionOptions: { max: 1, maxLifetimeSeconds: 1 } });
+    const pid = async (): Promise<number> => {
+      expect(await store.search("text", { k: 3 })).toHaveLength(3);
+      const text = "select pid from pg_stat_activity where application_name = 'ageing'";
+      return (await admin.query<{ pid: number }>(text)).rows.at(-1)!.pid;
+    };
+    const first = await pid();
+    await expect.poll(pid, { timeout: 20_000 }).not.toBe(first);
   });
 
   test("ends with the block when that throws", async () => {
