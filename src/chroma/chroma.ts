@@ -1,4 +1,3 @@
-import type { Callbacks } from "@langchain/core/callbacks/manager";
 import { Document, type DocumentInterface } from "@langchain/core/documents";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import type { MaxMarginalRelevanceSearchOptions } from "@langchain/core/vectorstores";
@@ -123,24 +122,6 @@ export class Chroma extends PostgresVectorStore {
     return hits.map((hit) => ({ ...hit, document: restored(hit.document) }));
   }
 
-  /** Documents with the number that the option `score` chooses: Chroma's distance by default, lower is better. */
-  override async similaritySearchWithScore(
-    query: string,
-    k = 4,
-    filter?: this["FilterType"],
-    _callbacks?: Callbacks,
-  ): Promise<[Document, number][]> {
-    return this.#scored(await this.search(query, { k, filter }));
-  }
-
-  override async similaritySearchVectorWithScore(
-    query: number[],
-    k: number,
-    filter?: this["FilterType"],
-  ): Promise<[Document, number][]> {
-    return this.#scored(await this.search(query, { k, filter }));
-  }
-
   override async maxMarginalRelevanceSearch(
     query: string,
     options: MaxMarginalRelevanceSearchOptions<this["FilterType"]>,
@@ -163,7 +144,8 @@ export class Chroma extends PostgresVectorStore {
     return (await super.getByIds(ids)).map(restored);
   }
 
-  async #scored(hits: readonly SearchHit[]): Promise<[Document, number][]> {
+  /** With the number that the option `score` chooses: Chroma's distance by default, lower is better. */
+  protected override async scored(hits: readonly SearchHit[]): Promise<[Document, number][]> {
     if (hits.length === 0) return [];
     const space = spaceOf(await this.searchMetric());
     return hits.map(({ document, distance, similarity }) => {

@@ -29,7 +29,7 @@ export abstract class LangChainSearches extends BasePGVectorStore {
     filter?: this["FilterType"],
     _callbacks?: Callbacks,
   ): Promise<[Document, number][]> {
-    return (await this.search(query, { k, filter })).map((hit) => [hit.document, this.#scoreOf(hit)]);
+    return this.scored(await this.search(query, { k, filter }));
   }
 
   /** Always by vector, whatever the store's `searchType`. */
@@ -38,7 +38,7 @@ export abstract class LangChainSearches extends BasePGVectorStore {
     k: number,
     filter?: this["FilterType"],
   ): Promise<[Document, number][]> {
-    return (await this.search(query, { k, filter })).map((hit) => [hit.document, this.#scoreOf(hit)]);
+    return this.scored(await this.search(query, { k, filter }));
   }
 
   /** Documents with their distance and their similarity, whatever `scoreNormalization` says. */
@@ -60,6 +60,11 @@ export abstract class LangChainSearches extends BasePGVectorStore {
 
   override get computedOperatorString(): string {
     return operatorText(checkMetric(this.distanceStrategy), this.extensionSchemaName ?? undefined);
+  }
+
+  /** Hits with the one number that LangChain's callers get. */
+  protected async scored(hits: readonly SearchHit[]): Promise<[Document, number][]> {
+    return hits.map((hit) => [hit.document, this.#scoreOf(hit)]);
   }
 
   #scoreOf(hit: SearchHit): number {

@@ -61,8 +61,8 @@ describeServer("the life of a store", () => {
     await using store = await open("ageing", { postgresConnectionOptions: { max: 1, maxLifetimeSeconds: 1 } });
     const pid = async (): Promise<number> => {
       expect(await store.search("text", { k: 3 })).toHaveLength(3);
-      const text = "select pid from pg_stat_activity where application_name = 'ageing'";
-      return (await admin.query<{ pid: number }>(text)).rows.at(-1)!.pid;
+      const { rows } = (await store.pool.query("select pg_backend_pid() as pid")) as { rows: { pid: number }[] };
+      return rows[0]!.pid;
     };
     const first = await pid();
     await expect.poll(pid, { timeout: 20_000 }).not.toBe(first);

@@ -222,6 +222,7 @@ const WITHOUT_DATABASE = new Set([
   "generatePlaceholderForRowAt",
   "buildInsertQuery",
   "buildFilterClauses",
+  "scored",
 ]);
 
 function methodsOf(store: Store): string[] {
