@@ -3,8 +3,8 @@ import { applySteps } from "../schema/apply.js";
 import { formatIndexNote, formatSetting, type IndexNote, type SearchSetting } from "./index-note.js";
 import { scopeTo, type OpenStore } from "./open.js";
 import { findIndexOf, planSearch, presentIndexes } from "./plan-search.js";
+import { askExactly } from "./ask-exactly.js";
 import {
-  askExactly,
   largestTenants,
   meanRecall,
   recallOfHits,

@@ -8,7 +8,7 @@ import type { SearchSetting } from "./index-note.js";
 import { scope, scopeTo, type OpenStore, type ScopedStore } from "./open.js";
 import { DEFAULT_TENANT } from "./options.js";
 import { tenantFacts } from "./plan-search.js";
-import { runSearch, type DenseHit, type DenseSearch } from "./search.js";
+import type { DenseHit, DenseSearch } from "./search.js";
 
 /** How much of another row's vector is added to a row's to make a question. */
 const ADDED = 0.55;
@@ -60,31 +60,6 @@ export async function sampleQuestions(store: ScopedStore, count: number): Promis
   return Array.from({ length: Math.floor(vectors.length / 2) }, (_, i) =>
     mix(vectors[2 * i]!, vectors[2 * i + 1]!, ADDED),
   );
-}
-
-/** Asks exactly, until all are asked or `deadline` (of `performance.now()`) has passed. */
-export async function askExactly(
-  store: ScopedStore,
-  vectors: readonly VectorInput[],
-  {
-    k,
-    filter,
-    deadline,
-    signal,
-  }: {
-    readonly k: number;
-    readonly filter?: FilterNode | undefined;
-    readonly deadline: number;
-    readonly signal?: AbortSignal | undefined;
-  },
-): Promise<Question[]> {
-  const questions: Question[] = [];
-  for (const vector of vectors) {
-    if (performance.now() >= deadline) break;
-    const { hits } = await runSearch(store, searchFor(vector, { k, filter, signal }), { kind: "exact" });
-    if (hits.length > 0) questions.push({ store, vector, filter, limit: hits.at(-1)!.distance, nearest: hits.length });
-  }
-  return questions;
 }
 
 /** Share of the true nearest that the hits have, 0 to 1; another row at the same distance counts. */

@@ -1,6 +1,7 @@
 import type { VectorInput } from "../../db/sparse-vector.js";
 import type { SearchSetting } from "../../store/index-note.js";
-import { askExactly, sampleQuestions } from "../../store/recall-questions.js";
+import { askExactly } from "../../store/ask-exactly.js";
+import { sampleQuestions } from "../../store/recall-questions.js";
 import { planSearch } from "../../store/plan-search.js";
 import { measureSearches, type Measured } from "./measure.js";
 import type { CheckedTuneOptions } from "./options.js";
