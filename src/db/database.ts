@@ -1,5 +1,4 @@
 import type pg from "pg";
-import type { Sql } from "sql-template-tag";
 import { cancelBackend, orAbort } from "./abort.js";
 import { copyIn, type CopySource } from "./copy-in.js";
 import { canRunScoped, CLEAN_SESSION, runScoped } from "./scoped-query.js";
@@ -8,16 +7,11 @@ import { PreparedStatements } from "./prepared.js";
 import { isReplicaFault, isReplicaLate, type Replica } from "./replicas/replica.js";
 import type { Replicas } from "./replicas/replicas.js";
 import { applySettings, type Settings } from "./settings.js";
+import { toRequest, type Statement } from "./statement.js";
 import { Activity } from "../telemetry/activity.js";
 import { callNotes } from "../telemetry/call.js";
 import { isEmbedded, type Pool, type PoolClient, type QueryReply, type QueryRequest } from "./pool.js";
 import { isRowsMoving, losesConnection, SQLSTATE, sqlstateOf, toDatabaseError } from "./sqlstate.js";
-
-/** A statement and the name under which it appears in `pg_stat_statements` and in error messages. */
-export interface Statement {
-  readonly name: string;
-  readonly sql: Sql;
-}
 
 export interface ExecuteOptions {
   /** Settings for this statement alone. */
@@ -86,52 +80,40 @@ export class Database {
   }
 
   /** Runs one statement in a transaction of its own, in one round trip where the driver allows it. */
-  async execute(statement: Statement, options: ExecuteOptions = {}): Promise<QueryReply> {
+  execute(statement: Statement, options: ExecuteOptions = {}): Promise<QueryReply> {
     return this.run(toRequest(statement), statement.name, options);
   }
 
   /** As {@link execute}, for a statement that is text already. */
   async run(request: QueryRequest, name: string, options: ExecuteOptions = {}): Promise<QueryReply> {
-    options.signal?.throwIfAborted();
-    const settings: Settings =
-      options.timeoutMs === undefined
-        ? (options.settings ?? {})
-        : { ...options.settings, statement_timeout: String(options.timeoutMs) };
-    const run = (pool: Pool): Promise<QueryReply> => this.#run(pool, request, name, { ...options, settings });
-    if (options.replica !== undefined && this.replicas !== undefined) {
-      return this.#runOnReplica(this.replicas, options, run);
-    }
-    if (options.replica !== undefined) return this.#reading(() => run(this.pool), options.signal);
-    return this.#writing(() => run(this.pool));
+    const { replica, signal } = options;
+    signal?.throwIfAborted();
+    const run = (pool: Pool): Promise<QueryReply> =>
+      this.#withClient((client) => this.#run(client, request, name, options), signal, pool);
+    if (replica === undefined) return this.#writing(() => run(this.pool));
+    if (this.replicas !== undefined) return this.#runOnReplica(this.replicas, options, run);
+    return this.#reading(() => run(this.pool), signal);
   }
 
-  async #run(
-    pool: Pool,
-    request: QueryRequest,
-    name: string,
-    { settings = {}, ...options }: ExecuteOptions,
-  ): Promise<QueryReply> {
-    return this.#withClient(
-      async (client) => {
-        options.signal?.throwIfAborted();
-        const stopWatching = this.#cancelOnAbort(client, options.signal);
-        try {
-          if (options.prepare && canRunScoped(client)) {
-            const plan = options.prepare === "generic" ? KEPT_PLAN : OWN_PLAN;
-            return await this.#runPrepared(client, { ...settings, ...plan }, request, name);
-          }
-          const after = options.rollBack ? [{ text: "rollback" }] : options.cleanSession ? CLEAN_SESSION : [];
-          return await runWithSettings(client, settings, request, name, after);
-        } catch (error) {
-          options.signal?.throwIfAborted();
-          throw error;
-        } finally {
-          await stopWatching();
-        }
-      },
-      options.signal,
-      pool,
-    );
+  async #run(client: PoolClient, request: QueryRequest, name: string, options: ExecuteOptions): Promise<QueryReply> {
+    const { settings = {}, timeoutMs, signal, prepare = false } = options;
+    const limit: Settings = timeoutMs === undefined ? {} : { statement_timeout: String(timeoutMs) };
+    signal?.throwIfAborted();
+    const stopWatching = this.#cancelOnAbort(client, signal);
+    try {
+      if (prepare !== false && canRunScoped(client)) {
+        const kept = prepare === "generic";
+        const all = [settings, limit, kept ? KEPT_PLAN : OWN_PLAN];
+        return await this.#runPrepared(client, all, request, name, kept ? plannerOf(settings) : undefined);
+      }
+      const after = options.rollBack ? [{ text: "rollback" }] : options.cleanSession ? CLEAN_SESSION : [];
+      return await runWithSettings(client, { ...settings, ...limit }, request, name, after);
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      await stopWatching?.();
+    }
   }
 
   /** On one replica after the other while they fail for reasons of their own, and on the primary in the end. */
@@ -225,7 +207,7 @@ export class Database {
     try {
       return await inTransaction(client, settings, work, signal);
     } finally {
-      await stopWatching();
+      await stopWatching?.();
     }
   }
 
@@ -244,7 +226,7 @@ export class Database {
           signal?.throwIfAborted();
           throw error;
         } finally {
-          await stopWatching();
+          await stopWatching?.();
         }
       }, signal),
     );
@@ -260,21 +242,23 @@ export class Database {
   }
 
   /** By name. */
-  async #runPrepared(client: pg.Client, settings: Settings, request: QueryRequest, name: string): Promise<QueryReply> {
-    const plain = applySettings(settings)!;
-    const named = (part: QueryRequest): QueryRequest => {
-      const statement = this.#prepared.nameOf(part.text);
-      return statement === undefined ? part : { ...part, name: statement };
-    };
-    const [scope, body] = [named(plain), named(request)];
-    return runScoped(client, scope, body)
-      .catch((error: unknown) => {
+  async #runPrepared(
+    client: pg.Client,
+    settings: readonly Settings[],
+    request: QueryRequest,
+    name: string,
+    planner: string | undefined,
+  ): Promise<QueryReply> {
+    const plain = applySettings(...settings)!;
+    const [scope, body] = [this.#prepared.named(plain), this.#prepared.named(request, planner)];
+    try {
+      return await runScoped(client, scope, body).catch((error: unknown) => {
         if ((scope.name ?? body.name) === undefined || !this.#prepared.failedBy(error)) throw error;
         return runScoped(client, plain, request);
-      })
-      .catch((error: unknown) => {
-        throw toDatabaseError(error, name);
       });
+    } catch (error) {
+      throw toDatabaseError(error, name);
+    }
   }
 
   async #withClient<T>(
@@ -299,8 +283,8 @@ export class Database {
   }
 
   /** Cancels the running statement when `signal` fires; the returned function waits until no cancel can hit later. */
-  #cancelOnAbort(client: PoolClient, signal: AbortSignal | undefined): () => Promise<void> {
-    if (signal === undefined || this.embedded) return () => Promise.resolve();
+  #cancelOnAbort(client: PoolClient, signal: AbortSignal | undefined): (() => Promise<void>) | undefined {
+    if (signal === undefined || this.embedded) return undefined;
     let cancelled = Promise.resolve();
     const cancel = (): void => void (cancelled = cancelBackend(client));
     signal.addEventListener("abort", cancel, { once: true });
@@ -309,6 +293,13 @@ export class Database {
       await cancelled;
     };
   }
+}
+
+/** The settings by which a plan is made: one that is kept must not serve a search that wants another. */
+function plannerOf(settings: Settings): string {
+  let planner = "";
+  for (const name of Object.keys(settings)) if (name.startsWith("enable_")) planner += `${name}=${settings[name]} `;
+  return planner;
 }
 
 async function connect(pool: Pool, signal: AbortSignal | undefined): Promise<PoolClient> {
@@ -326,17 +317,6 @@ async function connect(pool: Pool, signal: AbortSignal | undefined): Promise<Poo
     }
     throw toDatabaseError(error, "connect");
   }
-}
-
-/**
- * Text and values of a statement, with its name as a comment after the first word: PostgreSQL 18 drops a comment in
- * front of a statement before `pg_stat_statements` sees it.
- */
-export function toRequest(statement: Statement): QueryRequest {
-  const text = statement.sql.text
-    .trimStart()
-    .replace(/^\w+/, (verb) => `${verb} /* langchain-pgvector:${statement.name} */`);
-  return { text, values: statement.sql.values };
 }
 
 /** Whether a statement has opened a transaction and left it open; its settings must not reach the next borrower. */

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { QueryRequest } from "./pool.js";
 import { sqlstateOf } from "./sqlstate.js";
 
 /** Each takes memory in every connection, for as long as it lives; what is not among them is parsed each time. */
@@ -14,16 +15,31 @@ const OUTDATED = "0A000";
  * connection, whoever prepared it.
  */
 export class PreparedStatements {
-  readonly #names = new Map<string, string>();
+  /** By text, and by what else its plan depends on. */
+  readonly #names = new Map<string, Map<string, string>>();
+  #count = 0;
   #usable = true;
 
-  /** `undefined`: send it without a name. */
-  nameOf(text: string): string | undefined {
+  /**
+   * A request under its name, if it is to have one.
+   *
+   * @param planner of a statement whose plan is kept: the settings by which it is made, so that those of other settings have
+   * another name.
+   */
+  named(request: QueryRequest, planner = ""): QueryRequest {
+    const name = this.#nameOf(request.text, planner);
+    return name === undefined ? request : { text: request.text, values: request.values ?? [], name };
+  }
+
+  #nameOf(text: string, planner: string): string | undefined {
     if (!this.#usable) return undefined;
-    const known = this.#names.get(text);
-    if (known !== undefined || this.#names.size === MAX_STATEMENTS) return known;
-    const name = `langchain_pgvector_${createHash("sha256").update(text).digest("hex").slice(0, 24)}`;
-    this.#names.set(text, name);
+    const known = this.#names.get(text)?.get(planner);
+    if (known !== undefined || this.#count === MAX_STATEMENTS) return known;
+    const hash = createHash("sha256").update(`${planner}${text}`).digest("hex").slice(0, 24);
+    const name = `langchain_pgvector_${hash}`;
+    const names = this.#names.get(text) ?? new Map<string, string>();
+    this.#names.set(text, names.set(planner, name));
+    this.#count += 1;
     return name;
   }
 

@@ -16,6 +16,8 @@ interface Connection {
 export const CLEAN_SESSION: readonly QueryRequest[] = [{ text: "close all" }, { text: "discard temp" }];
 
 interface DriverQuery {
+  queryMode?: "extended";
+  name?: string | undefined;
   prepare(connection: Connection): void;
   handleDataRow(message: unknown): void;
   handleCommandComplete(message: unknown, connection: Connection): void;
@@ -25,8 +27,8 @@ interface DriverQuery {
 type Callback = (error: Error | null, reply: QueryReply) => void;
 
 const DriverQuery = pg.Query as unknown as new (
-  config: { text: string; values: unknown[]; queryMode: "extended"; name?: string },
-  values: undefined,
+  text: string,
+  values: readonly unknown[] | undefined,
   callback: Callback,
 ) => DriverQuery;
 
@@ -43,12 +45,10 @@ class ScopedQuery extends DriverQuery {
   #completed = 0;
 
   constructor(scope: QueryRequest, request: QueryRequest, after: readonly QueryRequest[], callback: Callback) {
-    const { text, values = [], name } = request;
-    super(
-      { text, values: [...values], queryMode: "extended", ...(name !== undefined && { name }) },
-      undefined,
-      callback,
-    );
+    // The driver would copy a configuration, property by property.
+    super(request.text, request.values, callback);
+    this.queryMode = "extended";
+    this.name = request.name;
     this.#scope = scope;
     this.#request = request;
     this.#after = after;

@@ -3,11 +3,25 @@ import type { QueryRequest } from "./pool.js";
 /** Postgres settings for one transaction, by name. They never outlive it, so any pooler is safe. */
 export type Settings = Readonly<Record<string, string>>;
 
-/** The one statement that applies settings to the current transaction. Its text depends on their number alone. */
-export function applySettings(settings: Settings): QueryRequest | undefined {
-  const values = Object.entries(settings).flat();
+/**
+ * The one statement that applies settings to the current transaction, in their order. Its text depends on their number
+ * alone.
+ */
+export function applySettings(...all: readonly Settings[]): QueryRequest | undefined {
+  const values: string[] = [];
+  for (const settings of all) for (const name of Object.keys(settings)) values.push(name, settings[name]!);
   if (values.length === 0) return undefined;
-  let calls = "set_config($1::text, $2::text, true)";
-  for (let i = 3; i < values.length; i += 2) calls += `, set_config($${i}::text, $${i + 1}::text, true)`;
-  return { text: `select /* langchain-pgvector:settings */ ${calls}`, values };
+  const text = (TEXTS[values.length] ??= textFor(values.length));
+  return { text, values };
+}
+
+/** By the number of values. */
+const TEXTS: string[] = [];
+
+function textFor(values: number): string {
+  const calls = Array.from(
+    { length: values / 2 },
+    (_, i) => `set_config($${2 * i + 1}::text, $${2 * i + 2}::text, true)`,
+  );
+  return `select /* langchain-pgvector:settings */ ${calls.join(", ")}`;
 }

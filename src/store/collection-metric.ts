@@ -1,7 +1,7 @@
 import sql from "sql-template-tag";
 import { qualified } from "../db/identifiers.js";
 import type { Metric } from "../schema/layout.js";
-import type { ScopedStore } from "./open.js";
+import type { OpenStore, ScopedStore } from "./open.js";
 import type { CollectionMetric } from "./search-memory.js";
 
 /** How collections say their distance: the key and the values that Chroma uses. */
@@ -19,13 +19,17 @@ export function metricOfCollection(metadata: Record<string, unknown> | null | un
  * one table may be compared in different ways; an index serves the one that it was built for.
  */
 export async function withCollectionMetric(store: ScopedStore): Promise<ScopedStore> {
-  const { metricGiven, layout } = store.options;
-  if (metricGiven || layout.collectionsTable === undefined) return store;
-  const table = layout.collectionsTable;
+  if (!asksCollection(store)) return store;
+  const table = store.options.layout.collectionsTable!;
   const metric = (await store.memory.collectionMetric(store.tenant, () => readMetric(store, table)))?.metric;
   return metric === undefined || metric === store.options.metric
     ? store
     : { ...store, options: { ...store.options, metric } };
+}
+
+/** Whether the collection may say how vectors are compared. */
+export function asksCollection({ options }: OpenStore): boolean {
+  return !options.metricGiven && options.layout.collectionsTable !== undefined;
 }
 
 /** `undefined` while there is no such collection. */

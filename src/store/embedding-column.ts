@@ -1,5 +1,6 @@
 import sql, { raw, type Sql } from "sql-template-tag";
 import { decodeVector, VectorArrayParameter, VectorParameter } from "../db/codec.js";
+import type { BinaryParameter } from "../db/pool.js";
 import { quoteIdentifier, quoteQualified } from "../db/identifiers.js";
 import { decodeSparse, SparseVectorArrayParameter, SparseVectorParameter } from "../db/sparse-codec.js";
 import { isSparse, type SparseVector, type VectorInput } from "../db/sparse-vector.js";
@@ -15,11 +16,14 @@ export function sentType({ storageType }: Column): Exclude<StorageType, "halfvec
 
 /** A vector, checked against its column, as an expression of the column's type. */
 export function vectorParameter(store: OpenStore, vector: VectorInput, column: Column = store.model): Sql {
-  const parameter =
-    sentType(column) === "sparsevec"
-      ? new SparseVectorParameter(vector)
-      : new VectorParameter(vector as ArrayLike<number>);
-  return asEmbedding(store, sql`${parameter}`, column);
+  return asEmbedding(store, sql`${vectorValue(vector, column)}`, column);
+}
+
+/** The same as a value, for a statement that casts it by {@link asEmbedding}. */
+export function vectorValue(vector: VectorInput, column: Column): BinaryParameter {
+  return sentType(column) === "sparsevec"
+    ? new SparseVectorParameter(vector)
+    : new VectorParameter(vector as ArrayLike<number>);
 }
 
 /** Vectors, checked against their column, as an array whose elements {@link asEmbedding} turns into the column's type. */

@@ -1,6 +1,8 @@
 interface Entry<T> {
-  readonly value: Promise<T>;
+  readonly answer: Promise<T>;
   readonly expiresAt: number;
+  /** The answer, once it is there. */
+  value?: T;
 }
 
 /**
@@ -16,20 +18,33 @@ export class ExpiringCache<T> {
   ) {}
 
   get(key: string, ask: () => Promise<T>): Promise<T> {
-    const known = this.#entries.get(key);
-    this.#entries.delete(key);
-    if (known !== undefined && known.expiresAt > Date.now()) {
-      // A map iterates in the order of insertion, so what is used goes to its end.
-      this.#entries.set(key, known);
-      return known.value;
-    }
-    const entry = { value: ask(), expiresAt: Date.now() + this.lifeMs };
-    entry.value.catch(() => {
-      if (this.#entries.get(key) === entry) this.#entries.delete(key);
-    });
+    const known = this.#use(key);
+    if (known !== undefined) return known.answer;
+    const entry: Entry<T> = { answer: ask(), expiresAt: Date.now() + this.lifeMs };
+    entry.answer.then(
+      (value) => (entry.value = value),
+      () => {
+        if (this.#entries.get(key) === entry) this.#entries.delete(key);
+      },
+    );
     this.#entries.set(key, entry);
     if (this.#entries.size > this.maxEntries) this.#entries.delete(this.#entries.keys().next().value!);
-    return entry.value;
+    return entry.answer;
+  }
+
+  /** An answer that is there already, without a wait. */
+  peek(key: string): T | undefined {
+    return this.#use(key)?.value;
+  }
+
+  #use(key: string): Entry<T> | undefined {
+    const known = this.#entries.get(key);
+    if (known === undefined) return undefined;
+    this.#entries.delete(key);
+    if (known.expiresAt <= Date.now()) return undefined;
+    // A map iterates in the order of insertion, so what is used goes to its end.
+    this.#entries.set(key, known);
+    return known;
   }
 
   delete(key: string): void {

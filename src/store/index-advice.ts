@@ -6,11 +6,13 @@ const REFRESH_MS = 60_000;
 /** Above this many rows a search without an index takes tens of milliseconds. */
 const ROWS_WITHOUT_INDEX = 10_000;
 
-/** Warns, once for a store, when its table is large and has no vector index. Looks at most once a minute. */
+export function isAdviceDue({ memory }: ScopedStore): boolean {
+  return Date.now() >= memory.adviseAt;
+}
+
+/** Warns, once for a store, when its table is large and has no vector index. Due once a minute. */
 export async function adviseIndex(store: ScopedStore): Promise<void> {
-  const now = Date.now();
-  if (now < store.memory.adviseAt) return;
-  store.memory.adviseAt = now + REFRESH_MS;
+  store.memory.adviseAt = Date.now() + REFRESH_MS;
   if ((await vectorIndexes(store)).length > 0 || !(await hasManyRows(store))) return;
   store.memory.adviseAt = Number.POSITIVE_INFINITY;
   const { layout, logger } = store.options;

@@ -26,6 +26,8 @@ export interface OpenStore {
   readonly database: Database;
   readonly options: ResolvedOptions;
   readonly server: ServerInfo & { vector: NonNullable<ServerInfo["vector"]> };
+  /** Whether pgvector goes on scanning an index when a filter has removed too many rows. */
+  readonly iterativeScan: boolean;
   /** Whether the table is partitioned by tenant. */
   readonly partitioned: boolean;
   /** The schema that the table was found in or made in. */
@@ -102,6 +104,7 @@ export async function openStore(
     database,
     options,
     server: { ...state.server, vector },
+    iterativeScan: hasIterativeScan(vector.version),
     partitioned: state.chunks.partitioned,
     schema: state.schema,
     model,
@@ -121,6 +124,12 @@ export async function openStore(
     memory: new SearchMemory(),
   };
   return readingVersion(store, models.reading);
+}
+
+/** From 0.8 on. */
+function hasIterativeScan(version: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major > 0 || minor >= 8;
 }
 
 /** A store that reads another of its model versions. */

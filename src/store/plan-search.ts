@@ -17,32 +17,74 @@ export interface PlannedSearch {
   readonly probes: number | undefined;
 }
 
+/** Up to here a bitmap of the tenant's rows is the way to them; of more of them, workers may read a share each. */
+const FEW_ROWS = 10_000;
+
+const EXACT: SearchStrategy = { kind: "exact" };
+
 /** Decides how one search is done. Asks the database only for what is not remembered and may matter. */
 export async function planSearch(store: ScopedStore, search: PlannedSearch): Promise<SearchStrategy> {
-  if (search.k === 0 || (await vectorIndexes(store)).length === 0) return { kind: "exact" };
-  const index = await findIndexOf(store);
-  const { rows } = await tenantFacts(store);
-  const facts = {
-    k: search.k,
-    efSearch: search.efSearch ?? index?.efSearch ?? DEFAULT_EF_SEARCH,
-    ...distanceCosts(store.model),
-    // Estimated from its size; an index of one tenant's rows holds no others.
-    indexEntries: index && (index.predicate === null ? index.entries : Math.min(index.entries, rows)),
-  };
-  const probes = search.probes ?? index?.probes ?? (index?.lists && defaultProbes(index.lists));
-  const choose = (more: Pick<SearchFacts, "filtered" | "matching" | "rows">): SearchStrategy => {
-    const strategy = chooseStrategy({ ...facts, ...more });
-    return strategy.kind === "exact" ? strategy : { ...strategy, probes };
-  };
-  const unfiltered = choose({ filtered: false, matching: rows, rows });
+  if (search.k === 0) return EXACT;
+  const indexes = await vectorIndexes(store);
+  if (indexes.length === 0) return EXACT;
+  const facts = await tenantFacts(store);
+  const unfiltered = planUnfiltered(store, search, indexes, facts);
   // A filter only ever makes an index less worth while.
   if (search.filter === undefined || unfiltered.kind === "exact") return unfiltered;
   const indexed = indexedPart(search.filter, store.columns.promoted);
-  return choose({
+  return choose(store, search, indexOf(store, indexes, facts), facts, {
     filtered: true,
-    matching: rows * (await shareOf(store, search.filter)),
-    rows: indexed === undefined ? rows : rows * (await shareOf(store, indexed)),
+    matching: facts.rows * (await shareOf(store, search.filter)),
+    rows: indexed === undefined ? facts.rows : facts.rows * (await shareOf(store, indexed)),
   });
+}
+
+/** The same without a wait, where what is remembered is enough. */
+export function planFromMemory(store: ScopedStore, search: PlannedSearch): SearchStrategy | undefined {
+  if (search.filter !== undefined) return undefined;
+  if (search.k === 0) return EXACT;
+  const indexes = store.memory.peekIndexes(store.model.column, store.options.metric);
+  if (indexes === undefined || indexes.length === 0) return indexes && EXACT;
+  const facts = store.memory.peekTenant(store.tenant);
+  return facts && planUnfiltered(store, search, indexes, facts);
+}
+
+function planUnfiltered(
+  store: ScopedStore,
+  search: PlannedSearch,
+  indexes: readonly VectorIndex[],
+  facts: TenantFacts,
+): SearchStrategy {
+  const index = indexOf(store, indexes, facts);
+  const { rows } = facts;
+  const strategy = choose(store, search, index, facts, { filtered: false, matching: rows, rows });
+  if (search.filter !== undefined || store.partitioned) return strategy;
+  const keepsPlan = strategy.kind === "exact" ? rows <= FEW_ROWS : index?.predicate === null;
+  return { ...strategy, keepsPlan };
+}
+
+function choose(
+  { model }: ScopedStore,
+  search: PlannedSearch,
+  index: VectorIndex | undefined,
+  facts: TenantFacts,
+  more: Pick<SearchFacts, "filtered" | "matching" | "rows">,
+): SearchStrategy {
+  // Written out, since this is a large part of the client's work for a search and copying would be the most of it.
+  const { dimensions, visitDimensions } = distanceCosts(model);
+  const strategy = chooseStrategy({
+    k: search.k,
+    dimensions,
+    visitDimensions,
+    rows: more.rows,
+    matching: more.matching,
+    filtered: more.filtered,
+    efSearch: search.efSearch ?? index?.efSearch ?? DEFAULT_EF_SEARCH,
+    // Estimated from its size; an index of one tenant's rows holds no others.
+    indexEntries: index && (index.predicate === null ? index.entries : Math.min(index.entries, facts.rows)),
+  });
+  const probes = search.probes ?? index?.probes ?? (index?.lists && defaultProbes(index.lists));
+  return strategy.kind === "exact" || probes === undefined ? strategy : { ...strategy, probes };
 }
 
 /** The vector indexes that searches of the store can use, as they were a minute ago at most. */
@@ -66,10 +108,18 @@ function shareOf(store: ScopedStore, filter: FilterNode): Promise<number> {
 
 /** The index that serves the tenant's searches: the smallest that covers its rows. */
 export async function findIndexOf(store: ScopedStore): Promise<VectorIndex | undefined> {
-  const { relation } = await tenantFacts(store);
+  const facts = await tenantFacts(store);
+  return indexOf(store, await vectorIndexes(store), facts);
+}
+
+function indexOf(
+  { tenant, options }: ScopedStore,
+  indexes: readonly VectorIndex[],
+  { relation }: TenantFacts,
+): VectorIndex | undefined {
   let smallest: VectorIndex | undefined;
-  for (const index of await vectorIndexes(store)) {
-    const covers = index.relation === relation && coversTenant(index.predicate, store.tenant, store.options.collection);
+  for (const index of indexes) {
+    const covers = index.relation === relation && coversTenant(index.predicate, tenant, options.collection);
     if (covers && (smallest === undefined || index.entries < smallest.entries)) smallest = index;
   }
   return smallest;

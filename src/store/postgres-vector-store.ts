@@ -296,13 +296,13 @@ export class PostgresVectorStore extends LangChainSearches {
     signal?.throwIfAborted();
     const embed = embedOnce(query, signal);
     const find = async (store: ScopedStore): Promise<SearchHit[]> => {
-      const byWords = await searchByWords(store, request, words, () => embed(store));
+      const byWords = words && (await searchByWords(store, request, words, () => embed(store)));
       if (byWords !== undefined) return byWords;
-      const hits = await denseSearch(store, { ...request, vector: await embed(store) });
-      const plain = await orAbort(decryptHits(this.#options.contentCipher, store.tenant, hits), signal);
-      return plain
-        .map(toSearchHit)
-        .map((hit) => (words === undefined ? hit : { ...hit, fallback: "similarity" as const }));
+      const found = await denseSearch(store, { ...request, vector: await embed(store) });
+      const { contentCipher } = this.#options;
+      const plain = contentCipher && (await orAbort(decryptHits(contentCipher, store.tenant, found), signal));
+      const hits = (plain ?? found).map(toSearchHit);
+      return words === undefined ? hits : hits.map((hit) => ({ ...hit, fallback: "similarity" as const }));
     };
     return open === undefined ? this.#run(find, { query, signal }) : find(open);
   }

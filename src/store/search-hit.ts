@@ -1,6 +1,6 @@
 import type { Callbacks } from "@langchain/core/callbacks/manager";
 import type { Document } from "@langchain/core/documents";
-import type { Embedded } from "./embedding-column.js";
+import { embeddedVector, type Embedded } from "./embedding-column.js";
 import type { DocumentFilter, Filter } from "./filter/index.js";
 import type { Fusion, FusionWeights } from "./fusion/fusion.js";
 import { integer, type SearchType } from "./options.js";
@@ -74,9 +74,10 @@ export interface SearchHit extends Embedded {
 
 /** A row found by vector as a search reports it; `index` counts from 0, best first. */
 export function toSearchHit(hit: DenseHit, index: number): SearchHit {
-  const { document, distance, similarity, ...embedded } = hit;
+  const { document, distance, similarity } = hit;
   const dense = { rank: index + 1, distance };
-  return { document, score: similarity, similarity, distance, dense, ...embedded };
+  const found = { document, score: similarity, similarity, distance, dense };
+  return embeddedVector(hit) === undefined ? found : { ...hit, ...found };
 }
 
 /** @throws ConfigurationError unless `k` is a whole number that can be served. */

@@ -1,5 +1,7 @@
 import type { Metric } from "../schema/layout.js";
+import type { StatementTemplate } from "../db/statement.js";
 import { ExpiringCache } from "./expiring-cache.js";
+import type { NearestValues } from "./search.js";
 
 /** So many rows in one call may make another way of searching the cheaper one. */
 const MANY_ROWS = 100;
@@ -48,6 +50,8 @@ const ROWS_LIFE_MS = 600_000;
 const SLOW_MS = 50;
 const SLOW_LIFE_MS = 30_000;
 
+const MAX_TEMPLATES = 100;
+
 /** What a store remembers about its indexes, its tenants' sizes and its filters, so that a search need not ask. */
 export class SearchMemory {
   /** When searches next see whether an index is missing, in epoch milliseconds. */
@@ -58,6 +62,8 @@ export class SearchMemory {
   readonly #overrides = new ExpiringCache<Override>(10_000, ROWS_LIFE_MS);
   readonly #relations = new Map<string, string>();
   readonly #shares = new ExpiringCache<number>(2_000, ROWS_LIFE_MS);
+
+  readonly #templates = new Map<string, StatementTemplate<NearestValues>>();
 
   /** The vector indexes that searches by a metric can use, on one column. */
   indexes(column: string, metric: Metric, ask: () => Promise<VectorIndex[]>): Promise<VectorIndex[]> {
@@ -70,6 +76,11 @@ export class SearchMemory {
       this.#relations.set(key, relations.join());
       return indexes;
     });
+  }
+
+  /** The same without a wait, when they are remembered. */
+  peekIndexes(column: string, metric: Metric): VectorIndex[] | undefined {
+    return this.#indexes.peek(`${metric} ${column}`);
   }
 
   /** What the collection of the store says about its metric, once there is such a collection. */
@@ -95,9 +106,25 @@ export class SearchMemory {
     return this.#tenants.get(tenant, ask);
   }
 
+  /** The same without a wait, when it is remembered. */
+  peekTenant(tenant: string): TenantFacts | undefined {
+    return this.#tenants.peek(tenant);
+  }
+
   /** Share of a tenant's rows that a filter keeps, by a key that names both. */
   share(key: string, ask: () => Promise<number>): Promise<number> {
     return this.#shares.get(key, ask);
+  }
+
+  /** A statement for the nearest rows whose text was made before. */
+  template(key: string, make: () => StatementTemplate<NearestValues>): StatementTemplate<NearestValues> {
+    const known = this.#templates.get(key);
+    if (known !== undefined) return known;
+    // Those of earlier epochs go with the others.
+    if (this.#templates.size === MAX_TEMPLATES) this.#templates.clear();
+    const made = make();
+    this.#templates.set(key, made);
+    return made;
   }
 
   /** To be called with the time that an exact search took: what is remembered may be out of date. */

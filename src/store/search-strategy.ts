@@ -19,9 +19,15 @@ export interface SearchFacts {
 }
 
 export type SearchStrategy =
-  | { readonly kind: "exact" }
+  | {
+      readonly kind: "exact";
+      /** Whether the server may keep the plan, since it is the same for any tenant of that size and any vector. */
+      readonly keepsPlan?: boolean;
+    }
   | {
       readonly kind: "index";
+      /** The same, for any tenant and any vector. */
+      readonly keepsPlan?: boolean;
       /** Candidates of one pass over the index. */
       readonly efSearch: number;
       /** Index entries that are expected to be visited before the search has what it needs. */
@@ -45,6 +51,9 @@ export const MAX_EF_SEARCH = 1_000;
  * one, recall@10 was 0.96 to 0.98; with about four, 1.0. See docs/decisions/0007-search-strategy.md.
  */
 const CANDIDATES_PER_HIT = 4;
+
+/** A tenant with such a share of the entries, which are estimated from the size of the index, has it to itself. */
+const NEARLY_ALL = 0.95;
 
 /** So many more for a filter, or half of the searches would come by fewer than is expected on average. */
 const FILTER_HEADROOM = 1.5;
@@ -77,7 +86,7 @@ export function chooseStrategy(facts: SearchFacts): SearchStrategy {
   const { k, dimensions, visitDimensions = dimensions, rows, matching, indexEntries, efSearch, filtered } = facts;
   if (indexEntries === undefined || matching === 0 || k === 0) return { kind: "exact" };
   const exactCost = rows * COST.row + matching * (COST.distance + dimensions * COST.distancePerDimension);
-  const share = Math.min(1, matching / Math.max(1, indexEntries));
+  const share = !filtered && matching >= NEARLY_ALL * indexEntries ? 1 : Math.min(1, matching / indexEntries);
   const wanted = Math.ceil(((filtered ? FILTER_HEADROOM : 1) * CANDIDATES_PER_HIT * k) / share);
   const visits = Math.max(efSearch, wanted, k);
   const indexCost = COST.scan + visits * (COST.visit + visitDimensions * COST.visitPerDimension);
@@ -95,29 +104,35 @@ export function chooseStrategy(facts: SearchFacts): SearchStrategy {
   };
 }
 
-/** How to make Postgres do what was chosen; its own estimate knows neither TOAST nor how far a scan has to go. */
-export function strategySettings(strategy: SearchStrategy, options: { readonly iterative: boolean }): Settings {
+/**
+ * How to make Postgres do what was chosen; its own estimate knows neither TOAST nor how far a scan has to go.
+ *
+ * @param scope settings that these are added to.
+ */
+export function strategySettings(
+  strategy: SearchStrategy,
+  options: { readonly iterative: boolean },
+  scope: Settings = {},
+): Settings {
+  const settings: Record<string, string> = { ...scope };
   if (strategy.kind === "exact") {
     // Bitmap and sequential scans stay possible; a vector index can serve neither.
-    return { enable_indexscan: "off" };
+    settings["enable_indexscan"] = "off";
+    return settings;
   }
   const { efSearch, probes, visits, enough, fetch } = strategy;
-  const iterative = options.iterative && strategy.iterative;
-  return {
-    // Before version 18 a discouraged sort counts as a huge cost, which would start the JIT compiler.
-    enable_sort: "off",
-    jit: "off",
-    "hnsw.ef_search": String(efSearch),
-    ...(probes !== undefined && { "ivfflat.probes": String(probes) }),
-    ...(iterative && {
-      "hnsw.iterative_scan": strategy.order ?? "relaxed_order",
-      "ivfflat.iterative_scan": "relaxed_order",
-    }),
-    ...(iterative &&
-      visits > MAX_EF_SEARCH && {
-        // When the estimate was wrong by more than this, an exact search is the cheaper way on, or the only sound one.
-        "hnsw.max_scan_tuples": String(enough === fetch ? visits : 4 * visits),
-        "hnsw.scan_mem_multiplier": String(Math.min(64, Math.ceil(visits / MAX_EF_SEARCH) * 2)),
-      }),
-  };
+  // Before version 18 a discouraged sort counts as a huge cost, which would start the JIT compiler.
+  settings["enable_sort"] = "off";
+  settings["jit"] = "off";
+  settings["hnsw.ef_search"] = String(efSearch);
+  if (probes !== undefined) settings["ivfflat.probes"] = String(probes);
+  if (!options.iterative || !strategy.iterative) return settings;
+  settings["hnsw.iterative_scan"] = strategy.order ?? "relaxed_order";
+  settings["ivfflat.iterative_scan"] = "relaxed_order";
+  if (visits > MAX_EF_SEARCH) {
+    // When the estimate was wrong by more than this, an exact search is the cheaper way on, or the only sound one.
+    settings["hnsw.max_scan_tuples"] = String(enough === fetch ? visits : 4 * visits);
+    settings["hnsw.scan_mem_multiplier"] = String(Math.min(64, Math.ceil(visits / MAX_EF_SEARCH) * 2));
+  }
+  return settings;
 }

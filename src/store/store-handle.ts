@@ -1,11 +1,11 @@
 import { orAbort } from "../db/abort.js";
 import { SQLSTATE, sqlstateOf } from "../db/sqlstate.js";
 import type { VectorInput } from "../db/sparse-vector.js";
-import { withCollectionMetric } from "./collection-metric.js";
+import { asksCollection, withCollectionMetric } from "./collection-metric.js";
 import { refreshModels, scopeTo, type OpenStore, type ScopedStore } from "./open.js";
 import { isStale } from "./versions/fence.js";
 import { ProcessBeat } from "./versions/process-beat.js";
-import { readerFor } from "./versions/reader.js";
+import { readerFor, readingFor } from "./versions/reader.js";
 
 /** How often the models may change under one call. */
 const MAX_CHANGES = 20;
@@ -22,6 +22,8 @@ export interface CallScope {
 export class StoreHandle {
   readonly #beat = new ProcessBeat();
   #opening: Promise<OpenStore> | undefined;
+  /** What {@link #opening} has come to. */
+  #opened: OpenStore | undefined;
 
   /** @param start opens the store; a failure is not remembered, so that the next call tries again. */
   constructor(private readonly start: () => Promise<OpenStore>) {}
@@ -48,6 +50,13 @@ export class StoreHandle {
     }
   }
 
+  /** The same without a wait, where nothing has to be asked. */
+  #scopedNow({ tenant, query }: CallScope): ScopedStore | undefined {
+    const store = this.#opened;
+    if (store === undefined || store.models.overrides || asksCollection(store)) return undefined;
+    return readingFor(scopeTo(store, tenant), undefined, query);
+  }
+
   /**
    * Does `work`, again in a new epoch of the store's models, and once more if a column that it reads has gone since the
    * store was opened.
@@ -56,7 +65,7 @@ export class StoreHandle {
     let reopened = false;
     let primary = false;
     for (let change = 0; ; change += 1) {
-      const found = await orAbort(this.scoped(scope), scope.signal);
+      const found = this.#scopedNow(scope) ?? (await orAbort(this.scoped(scope), scope.signal));
       const store = primary ? { ...found, database: found.database.primary } : found;
       try {
         return await work(store);
@@ -66,7 +75,7 @@ export class StoreHandle {
         reopened ||= gone;
         // A replica may be some epochs behind; the primary never is.
         primary = true;
-        if (gone) this.#opening = undefined;
+        if (gone) this.#opening = this.#opened = undefined;
         else await this.renew(store);
       }
     }
@@ -94,9 +103,15 @@ export class StoreHandle {
     );
   }
 
+  #follow(opening: Promise<OpenStore>, store: OpenStore): void {
+    this.#beat.watch(store);
+    if (this.#opening === opening) this.#opened = store;
+  }
+
   #remember(opening: Promise<OpenStore>): Promise<OpenStore> {
+    this.#opened = undefined;
     opening.then(
-      (store) => this.#beat.watch(store),
+      (store) => this.#follow(opening, store),
       () => {
         if (this.#opening === opening) this.#opening = undefined;
       },

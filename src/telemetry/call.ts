@@ -1,6 +1,7 @@
 import {
   context,
   createContextKey,
+  isSpanContextValid,
   SpanKind,
   SpanStatusCode,
   trace,
@@ -30,7 +31,7 @@ export interface CallNotes {
 
 const NOTES = createContextKey("langchain-pgvector call");
 
-/** The notes of the call that is under way; `undefined` where nothing carries the context on, as without an SDK. */
+/** The notes of the call that is under way; `undefined` where its span is not recorded. */
 export function callNotes(): CallNotes | undefined {
   return context.active().getValue(NOTES) as CallNotes | undefined;
 }
@@ -55,8 +56,11 @@ export class Call {
       kind: SpanKind.CLIENT,
       attributes: this.#of,
     });
-    this.context = trace.setSpan(context.active(), this.#span).setValue(NOTES, this.#notes);
+    const active = context.active();
+    // Without an SDK there is no span to pass on, and nobody to take notes for.
+    this.context = isSpanContextValid(this.#span.spanContext()) ? trace.setSpan(active, this.#span) : active;
     if (!this.#span.isRecording()) return;
+    this.context = this.context.setValue(NOTES, this.#notes);
     const attributes = orNothing(() => describe?.(caller));
     if (attributes !== undefined) this.#span.setAttributes(attributes);
     const tenant = orNothing(() => caller.tenant?.());

@@ -1,6 +1,7 @@
 import sql, { raw } from "sql-template-tag";
 import { TextArrayParameter } from "../../db/codec.js";
-import type { Database, Statement } from "../../db/database.js";
+import type { Database } from "../../db/database.js";
+import type { Statement } from "../../db/statement.js";
 import { quoteLiteral, quoteQualified } from "../../db/identifiers.js";
 import { IndexBuildError } from "../../errors.js";
 import { applySteps } from "../../schema/apply.js";

@@ -1,6 +1,6 @@
 import sql from "sql-template-tag";
 import { TextArrayParameter } from "../../db/codec.js";
-import type { Statement } from "../../db/database.js";
+import type { Statement } from "../../db/statement.js";
 
 /** An index of a store's tables, as the catalog describes it. */
 export interface IndexFacts {

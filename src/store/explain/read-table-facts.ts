@@ -1,5 +1,5 @@
 import sql from "sql-template-tag";
-import type { Statement } from "../../db/database.js";
+import type { Statement } from "../../db/statement.js";
 
 /** What a search depends on beside its indexes. */
 export interface SearchedTable {

@@ -1,4 +1,5 @@
-import { Database, type ExecuteOptions, type Statement } from "../../db/database.js";
+import { Database, type ExecuteOptions } from "../../db/database.js";
+import type { Statement } from "../../db/statement.js";
 import type { QueryReply } from "../../db/pool.js";
 
 /** A statement that a search ran, with all that decided how it ran. */

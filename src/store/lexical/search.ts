@@ -2,7 +2,7 @@ import { Document } from "@langchain/core/documents";
 import sql, { empty, join, raw, type Sql } from "sql-template-tag";
 import type { ReadRoute } from "../../db/database.js";
 import { ConfigurationError } from "../../errors.js";
-import { embeddingAsText, toEmbedded, type Embedded } from "../embedding-column.js";
+import { embeddingAsText, vectorParameter, toEmbedded, type Embedded } from "../embedding-column.js";
 import { fuse, type Fusion, type FusionCandidate, type FusionWeights } from "../fusion/fusion.js";
 import { regexFilterError, type FilterNode } from "../filter/index.js";
 import { similarityOf } from "../metric.js";
@@ -129,7 +129,7 @@ export async function hybridSearch(store: ScopedStore, search: HybridSearch): Pr
   const hopeful = typeof search.fusion === "function" ? fetch : search.k;
   const distance = sql`
     coalesce(d.distance, (
-      select ${distanceTo(store, search.vector)} from ${store.table}
+      select ${distanceTo(store, vectorParameter(store, search.vector))} from ${store.table}
       where ${scope(store)} and ${store.columns.id} = l.id and l.level <= ${hopeful}::int8
     ))`;
   const isHopeful = sql`(d.id = l.id or d.place <= ${hopeful}::int8 or l.level <= ${hopeful}::int8) is true`;
@@ -140,7 +140,6 @@ export async function hybridSearch(store: ScopedStore, search: HybridSearch): Pr
   const embedding = search.includeEmbeddings ? sql`, ${embeddingAsText(store)} as embedding` : empty;
   const run = (query: LexicalQuery, extra: readonly ExtraTerm[], effort: Effort): Promise<Reply> =>
     searchByVector(store, dense, {
-      long: true,
       statement: (nearest: Sql, counted) => ({
         name: "search-hybrid",
         sql: sql`

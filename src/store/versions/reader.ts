@@ -14,8 +14,16 @@ import { foreignVectors, type LiveVersion } from "./store-models.js";
  * @throws UnknownModelError for a vector when no version of its embedder is read.
  */
 export async function readerFor(store: ScopedStore, query?: string | VectorInput): Promise<ScopedStore> {
+  return readingFor(store, store.models.overrides ? await overrideOf(store) : undefined, query);
+}
+
+/** The same where it is known whether the tenant has a version of its own. */
+export function readingFor(
+  store: ScopedStore,
+  own: LiveVersion | undefined,
+  query: string | VectorInput | undefined,
+): ScopedStore {
   const { models } = store;
-  const own = models.overrides ? await overrideOf(store) : undefined;
   if (typeof query === "string" || query === undefined) return own === undefined ? store : readingVersion(store, own);
   const version = own?.embedder?.main ? own : models.readingVectors;
   if (version === undefined) throw foreignVectors(models, store.options.layout.table);
@@ -48,13 +56,16 @@ export function embedOnce(
   query: string | VectorInput,
   signal?: AbortSignal,
 ): (store: OpenStore) => Promise<VectorInput> {
+  if (typeof query !== "string") return async (store) => embedderOf(store)?.fit(query) ?? query;
   const vectors = new Map<number, Promise<readonly number[]>>();
   return async (store) => {
-    const { version: number } = store.model;
-    const embedder = store.models.live.find(({ version }) => version === number)?.embedder;
-    if (typeof query !== "string") return embedder?.fit(query) ?? query;
-    const vector = vectors.get(number) ?? orAbort(embedder!.embedQuery(query), signal);
-    vectors.set(number, vector);
+    const { version } = store.model;
+    const vector = vectors.get(version) ?? orAbort(embedderOf(store)!.embedQuery(query), signal);
+    vectors.set(version, vector);
     return vector;
   };
+}
+
+function embedderOf({ models, model }: OpenStore): LiveVersion["embedder"] {
+  return models.live.find(({ version }) => version === model.version)?.embedder;
 }
