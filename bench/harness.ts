@@ -52,7 +52,8 @@ export async function openBenchDatabase(settings: Readonly<Record<string, string
 export async function describeMachine(database: ServerTestDatabase): Promise<Record<string, string | number>> {
   const { rows } = await database.newPool({ max: 1 }).query<Record<string, string>>(
     `select current_setting('server_version') as postgres, current_setting('shared_buffers') as shared_buffers,
-       (select extversion from pg_extension where extname = 'vector') as pgvector`,
+       (select extversion from pg_extension where extname = 'vector') as pgvector,
+       current_setting('huge_pages_status', true) as huge_pages`,
   );
   return {
     cpu: cpus()[0]?.model ?? "unknown",
@@ -100,6 +101,30 @@ export interface Competitor {
   readonly prepare?: (turn: number) => Promise<unknown>;
   /** Does it once; `turn` counts from 0 and is the same for all competitors of a turn. */
   readonly run: (turn: number) => Promise<unknown>;
+}
+
+/**
+ * Runs all competitors in turns of `block` runs each, of which the first few do not count: nobody runs two of them at a
+ * time, and one that does, finds the processor's caches full of the other's.
+ *
+ * @returns milliseconds of each competitor's `runs` that count, by name.
+ */
+export async function interleaveBlocks(
+  competitors: readonly Competitor[],
+  { runs, block, settle, warmUp }: { runs: number; block: number; settle: number; warmUp: number },
+): Promise<Map<string, number[]>> {
+  const samples = new Map(competitors.map(({ name }) => [name, [] as number[]]));
+  let turn = 0;
+  for (let lap = -warmUp; lap * (block - settle) < runs; lap += 1, turn += block) {
+    for (let step = 0; step < competitors.length; step += 1) {
+      const { name, run } = competitors[(lap + warmUp + step) % competitors.length]!;
+      for (let i = 0; i < block; i += 1) {
+        const milliseconds = await timed(() => run(turn + i));
+        if (lap >= 0 && i >= settle) samples.get(name)!.push(milliseconds);
+      }
+    }
+  }
+  return samples;
 }
 
 /**

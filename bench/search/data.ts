@@ -8,6 +8,10 @@ import { NoEmbeddings } from "../tenancy/data.js";
 
 export const TENANT = "acme";
 export const BUCKETS = 100;
+/** The metadata key that has a column of its own; `bucket` holds the same and has none. */
+export const PROMOTED = "promoted_bucket";
+/** Candidates of both: the server's default, and all that the base class can have. */
+export const EF_SEARCH = 40;
 const TABLE = "search";
 const WORDS = "what a chunk of a few sentences says about its topic ".repeat(8);
 
@@ -17,9 +21,11 @@ export interface Corpus {
   readonly storePool: pg.Pool;
   /** The base class, without tenancy, on a copy of the rows with an index of the same parameters. */
   readonly base: BaseStore;
+  /** The same on connections whose scans go on until enough rows match, which the base class leaves to the server. */
+  readonly iterativeBase: BaseStore;
   readonly queries: readonly number[][];
-  /** Candidates that both keep, so that both reach the same recall. */
-  readonly efSearch: number;
+  /** Candidates that our store keeps when it is not told how many: what its index was measured to need. */
+  readonly measuredEfSearch: number;
 }
 
 export async function loadCorpus(
@@ -29,7 +35,8 @@ export async function loadCorpus(
   clients: number,
 ): Promise<Corpus> {
   const ownerPool = database.newPool({ max: 4 });
-  const config = { tableName: TABLE, tenancy: "rls", tenantId: TENANT, dimensions } as const;
+  const promotedKeys = { [PROMOTED]: "number" } as const;
+  const config = { tableName: TABLE, tenancy: "rls", tenantId: TENANT, dimensions, promotedKeys } as const;
   const owner = await PostgresVectorStore.initialize(new NoEmbeddings(), { ...config, pool: ownerPool });
   const space = vectorSpace({ dimensions });
   await owner.bulkLoad(items(rows, space(1)));
@@ -50,22 +57,24 @@ export async function loadCorpus(
      where indrelid = $1::regclass and obj_description(indexrelid, 'pg_class') is not null`,
     [TABLE],
   );
-  const efSearch = Number(/efSearch (\d+)/.exec(note.rows[0]?.note ?? "")?.[1] ?? 100);
   const storePool = database.newPool({ connectionString: database.appUrl, max: clients });
-  const basePool = database.newPool({ max: clients, options: `-c hnsw.ef_search=${efSearch}` });
+  const newBase = (options: string): BaseStore =>
+    new BaseStore(new NoEmbeddings(), { pool: database.newPool({ max: clients, options }), tableName: "base_rows" });
   const next = space(2);
   return {
     store: await PostgresVectorStore.fromExistingIndex(new NoEmbeddings(), { ...config, pool: storePool }),
     storePool,
-    base: new BaseStore(new NoEmbeddings(), { pool: basePool, tableName: "base_rows" }),
+    base: newBase(`-c hnsw.ef_search=${EF_SEARCH}`),
+    iterativeBase: newBase(`-c hnsw.ef_search=${EF_SEARCH} -c hnsw.iterative_scan=strict_order`),
     queries: Array.from({ length: 200 }, () => Array.from(next())),
-    efSearch,
+    measuredEfSearch: Number(/efSearch (\d+)/.exec(note.rows[0]?.note ?? "")?.[1]),
   };
 }
 
 function* items(rows: number, draw: () => Float32Array): Generator<BulkLoadItem> {
   for (let row = 0; row < rows; row += 1) {
-    const metadata = { bucket: row % BUCKETS, source: `file-${row % 17}.pdf` };
+    const bucket = row % BUCKETS;
+    const metadata = { bucket, [PROMOTED]: bucket, source: `file-${row % 17}.pdf` };
     yield { document: { id: String(row), pageContent: `Chunk ${row}: ${WORDS}`, metadata }, embedding: draw() };
   }
 }
