@@ -80,11 +80,11 @@ function vectorBytes(vector: ArrayLike<number>): number {
 }
 
 function writeVector(buffer: Buffer, offset: number, vector: ArrayLike<number>): void {
-  // Three times as fast as the writers of Buffer.
-  const view = new DataView(buffer.buffer, buffer.byteOffset + offset);
-  view.setInt16(0, vector.length);
-  view.setInt16(2, 0);
-  for (let i = 0; i < vector.length; i += 1) view.setFloat32(4 + 4 * i, vector[i]!);
+  buffer.writeInt16BE(vector.length, offset);
+  buffer.writeInt16BE(0, offset + 2);
+  // As fast for Float32Array as for arrays, and for both in turns; Node aligns its buffers by eight bytes, fields are by four.
+  new Float32Array(buffer.buffer, buffer.byteOffset + offset + 4, vector.length).set(vector);
+  buffer.subarray(offset + 4, offset + 4 + 4 * vector.length).swap32();
 }
 
 function vectorToText(vector: ArrayLike<number>): string {
