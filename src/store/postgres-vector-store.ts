@@ -56,6 +56,8 @@ import { TenantAdmin } from "./tenants/admin.js";
 import { embedOnce } from "./versions/reader.js";
 import { checkVectorCount } from "./versions/vectors-for.js";
 
+const MAX_VIEWS = 1_000;
+
 /**
  * LangChain's `PGVectorStore` for production: swap the import and keep the code. Any text can be an id, adds are atomic
  * upserts, filters are checked and parameters only, vectors travel in binary form, and searches come back with `k`
@@ -76,6 +78,8 @@ export class PostgresVectorStore extends LangChainSearches {
   readonly #ownsPool: boolean;
   #handle = new StoreHandle(() => this.#start(this.#options));
   #mustExist = false;
+  /** By tenant: making one takes as long as the client's whole work for a search. */
+  readonly #views = new Map<string, PostgresVectorStore>();
   /** Whether it is a view of another store, made by {@link forTenant}. */
   #isView = false;
   #ending: Promise<void> | undefined;
@@ -148,15 +152,25 @@ export class PostgresVectorStore extends LangChainSearches {
   }
 
   /**
-   * A view of this store bound to one tenant. It shares the pool and what is known of the schema, so it costs no I/O;
-   * ending it does nothing.
+   * A view of this store bound to one tenant, the same one for a while when it is asked for again. It shares the pool and
+   * what is known of the schema, so it costs no I/O; ending it does nothing.
    *
    * @throws ConfigurationError while tenancy is off, or when the id cannot be one.
    */
   forTenant(tenantId: string | number): PostgresVectorStore {
+    const tenant = toTenantId(tenantId);
+    const known = this.#views.get(tenant);
+    if (known !== undefined) return known;
+    const view = this.#viewFor(tenant);
+    if (this.#views.size === MAX_VIEWS) this.#views.clear();
+    this.#views.set(tenant, view);
+    return view;
+  }
+
+  #viewFor(tenantId: string): PostgresVectorStore {
     const args = withoutConnections(this.#args);
     const Store = this.constructor as typeof PostgresVectorStore;
-    const view = new Store(this.embeddings, { ...args, tenantId: toTenantId(tenantId), pool: this.#database.pool });
+    const view = new Store(this.embeddings, { ...args, tenantId, pool: this.#database.pool });
     view.#isView = true;
     view.#handle = this.#handle;
     // It knows which statements are prepared, and the replicas.
