@@ -21,6 +21,7 @@ export interface PlannedSearch {
 const FEW_ROWS = 10_000;
 
 const EXACT: SearchStrategy = { kind: "exact" };
+const KEPT_EXACT: SearchStrategy = { kind: "exact", keepsPlan: true };
 
 /** Decides how one search is done. Asks the database only for what is not remembered and may matter. */
 export async function planSearch(store: ScopedStore, search: PlannedSearch): Promise<SearchStrategy> {
@@ -59,8 +60,10 @@ function planUnfiltered(
   const { rows } = facts;
   const strategy = choose(store, search, index, facts, { filtered: false, matching: rows, rows });
   if (search.filter !== undefined || store.partitioned) return strategy;
-  const keepsPlan = strategy.kind === "exact" ? rows <= FEW_ROWS : index?.predicate === null;
-  return { ...strategy, keepsPlan };
+  if (strategy.kind === "exact") return rows <= FEW_ROWS ? KEPT_EXACT : strategy;
+  const predicate = index?.predicate ?? undefined;
+  // How a backslash is read is a setting of the session.
+  return predicate?.includes("\\") ? strategy : { ...strategy, keepsPlan: true, predicate };
 }
 
 function choose(

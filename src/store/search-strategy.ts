@@ -26,8 +26,10 @@ export type SearchStrategy =
     }
   | {
       readonly kind: "index";
-      /** The same, for any tenant and any vector. */
+      /** The same, for any vector. */
       readonly keepsPlan?: boolean;
+      /** Of a partial index, as Postgres prints it: a plan that is kept needs it in the text of the statement. */
+      readonly predicate?: string | undefined;
       /** Candidates of one pass over the index. */
       readonly efSearch: number;
       /** Index entries that are expected to be visited before the search has what it needs. */

@@ -143,13 +143,14 @@ function statementFor<T>(
   const exact = strategy.kind === "exact";
   const bySigns = store.model.quantization === "binary" && !exact;
   const counted = isCounted(search, strategy);
-  const shape = { filter, includeEmbeddings, bySigns, exact, counted };
+  const predicate = exact ? undefined : strategy.predicate;
+  const shape = { filter, includeEmbeddings, bySigns, exact, counted, predicate };
   const fetch = exact ? k : bySigns ? rerankedOf(strategy) : strategy.fetch;
   const values = { tenant: store.tenant, vector: vectorValue(search.vector, store.model), fetch, k };
   if (recurring === undefined || filter !== undefined) return statement(nearestSql(store, shape, values), counted);
   const { models, model, options } = store;
   const kind = `${recurring} ${exact} ${counted} ${includeEmbeddings}`;
-  const key = `${kind} ${models.epoch} ${options.metric} ${model.column} ${options.collection}`;
+  const key = `${kind} ${models.epoch} ${options.metric} ${model.column} ${options.collection}\n${predicate}`;
   const make = (): StatementTemplate<NearestValues> =>
     new StatementTemplate((slots) => statement(nearestSql(store, shape, slots), counted));
   return store.memory.template(key, make).statement(values);
@@ -179,6 +180,7 @@ interface NearestShape {
   readonly exact: boolean;
   readonly bySigns: boolean;
   readonly counted: boolean;
+  readonly predicate: string | undefined;
 }
 
 /** Its values, beside those of a filter. */
@@ -197,6 +199,7 @@ function nearestSql(store: ScopedStore, shape: NearestShape, { tenant, vector: v
   // Version 18 forgets over a single partition that its index was discouraged; this order no index can serve anyway.
   const measured = store.partitioned && shape.exact ? sql`(${distance}) + 0` : distance;
   const filter = shape.filter === undefined ? empty : sql` and ${compileFilter(shape.filter, store.columns)}`;
+  const partial = shape.predicate === undefined ? empty : sql` and ${raw(shape.predicate)}`;
   // The order must be the bare distance, or no index can serve it; by name, so that the vector travels once. A relaxed
   // scan is sorted again outside, and rows without a direction (NaN) are dropped there, where they cannot change the plan.
   return sql`
@@ -204,7 +207,7 @@ function nearestSql(store: ScopedStore, shape: NearestShape, { tenant, vector: v
       select ${id} as id, ${content} as content, ${metadata} as metadata,
         ${shape.includeEmbeddings ? sql`${embeddingAsText(store)} as embedding,` : empty} ${measured} as distance
       from ${store.table}
-      where ${scope({ ...store, tenant })}${filter}
+      where ${scope({ ...store, tenant })}${partial}${filter}
       order by ${shape.bySigns ? signDistance(store, vector) : raw("distance")}
       limit ${fetch}::int8
     )
