@@ -9,8 +9,6 @@ import { readerFor, readingFor } from "./versions/reader.js";
 
 /** How often the models may change under one call. */
 const MAX_CHANGES = 20;
-/** Tenants whose scope is kept ready. */
-const MAX_SCOPES = 1_000;
 
 /** What one call is for. */
 export interface CallScope {
@@ -26,8 +24,6 @@ export class StoreHandle {
   #opening: Promise<OpenStore> | undefined;
   /** What {@link #opening} has come to. */
   #opened: OpenStore | undefined;
-  /** The same, bound to tenants that have asked. */
-  readonly #scopes = new Map<string, ScopedStore>();
 
   /** @param start opens the store; a failure is not remembered, so that the next call tries again. */
   constructor(private readonly start: () => Promise<OpenStore>) {}
@@ -58,12 +54,7 @@ export class StoreHandle {
   #scopedNow({ tenant, query }: CallScope): ScopedStore | undefined {
     const store = this.#opened;
     if (store === undefined || store.models.overrides || asksCollection(store)) return undefined;
-    let scoped = this.#scopes.get(tenant);
-    if (scoped === undefined) {
-      if (this.#scopes.size === MAX_SCOPES) this.#scopes.clear();
-      this.#scopes.set(tenant, (scoped = scopeTo(store, tenant)));
-    }
-    return readingFor(scoped, undefined, query);
+    return readingFor(scopeTo(store, tenant), undefined, query);
   }
 
   /**
@@ -119,7 +110,6 @@ export class StoreHandle {
 
   #remember(opening: Promise<OpenStore>): Promise<OpenStore> {
     this.#opened = undefined;
-    this.#scopes.clear();
     opening.then(
       (store) => this.#follow(opening, store),
       () => {
