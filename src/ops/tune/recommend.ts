@@ -13,9 +13,17 @@ const TOLERANCE = 0.005;
 /** Standard errors by which a setting has to miss for a part of the questions to be enough. */
 const SURE = 3;
 
-/** Whether a setting reaches the target, and comes within the tolerance with the questions kept back where those were asked. */
+/** One question in so many is kept back. */
+export const HOLD_BACK = 3;
+
+/**
+ * Whether a setting reaches the target. Where the questions that are kept back were asked, it has to reach it with all
+ * questions together and come within the tolerance with those: the fastest of many that reach it may have been lucky.
+ */
 export function qualifies({ recall, heldBackRecall }: TunePoint, target: number): boolean {
-  return recall >= target && (heldBackRecall === undefined || heldBackRecall >= target - TOLERANCE);
+  if (recall < target || heldBackRecall === undefined) return recall >= target;
+  const together = ((HOLD_BACK - 1) * recall + heldBackRecall) / HOLD_BACK;
+  return together >= target && heldBackRecall >= target - TOLERANCE;
 }
 
 /** Whether more questions would not bring a setting to the target. */

@@ -13,7 +13,7 @@ import { measureFilter, type FilterReport } from "./filters.js";
 import { measureSearches, type Measured } from "./measure.js";
 import { checkTuneOptions, toVectors, type CheckedTuneOptions, type TuneOptions } from "./options.js";
 import { findPlaces, findTuned, type TunePlace } from "./places.js";
-import { between, candidates, effort, isHopeless, qualifies, type TunePoint } from "./recommend.js";
+import { between, candidates, effort, HOLD_BACK, isHopeless, qualifies, type TunePoint } from "./recommend.js";
 import { measureTenants, type TenantReport } from "./tenants.js";
 
 /** What tuning has found. */
@@ -39,8 +39,6 @@ export interface TuneReport {
   readonly tenants: readonly TenantReport[];
 }
 
-/** Every third question is kept back. */
-const HOLD_BACK = 3;
 const MAX_REFINEMENTS = 3;
 /** Questions that tell a setting that is far from the target. */
 const PILOT = 100;
