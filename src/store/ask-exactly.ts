@@ -35,6 +35,14 @@ export async function askExactly(
     const strategy = await planSearch(store, searchFor(first, { k }));
     if (strategy.kind === "index") return askTogether(store, vectors, strategy, { k, deadline, signal });
   }
+  return askEach(store, vectors, { k, filter, deadline, signal });
+}
+
+async function askEach(
+  store: ScopedStore,
+  vectors: readonly VectorInput[],
+  { k, filter, deadline, signal }: AskOptions,
+): Promise<Question[]> {
   const questions: Question[] = [];
   for (const vector of vectors) {
     if (performance.now() >= deadline) break;
@@ -47,7 +55,7 @@ export async function askExactly(
 /**
  * The same for many questions in one pass over the rows, which are fetched once instead of once for each. A search by index
  * says how far away the `k` nearest are at most, so that of all distances only the few below that have to be kept. Questions
- * that the index finds fewer than `k` rows for are left out.
+ * that the index finds fewer than `k` rows for are asked one by one: left out, they would flatter it.
  */
 async function askTogether(
   store: ScopedStore,
@@ -63,10 +71,13 @@ async function askTogether(
     const affordable = Math.floor((perRow - ROW_COST.fetch) / ROW_COST.question);
     const batch = waiting.splice(0, Math.max(1, Math.min(MOST_TOGETHER, affordable)));
     const bounded: { vector: VectorInput; bound: number }[] = [];
+    const unbounded: VectorInput[] = [];
     for (const vector of batch) {
       const { hits } = await runSearch(store, searchFor(vector, { k, signal }), strategy);
       if (hits.length === k) bounded.push({ vector, bound: hits.at(-1)!.distance });
+      else unbounded.push(vector);
     }
+    questions.push(...(await askEach(store, unbounded, { k, deadline, signal })));
     if (bounded.length === 0) continue;
     const limits = await limitsOf(store, bounded, k, signal);
     bounded.forEach(({ vector }, index) => {
@@ -94,19 +105,22 @@ async function limitsOf(
   const bounds = asked.map(({ bound }) => bound + ROUNDING * Math.max(1, Math.abs(bound)));
   // Cut out whole: the copy is in memory, where the column's own would be fetched out of TOAST for each comparison.
   const whole: Sql = raw(`${quoteIdentifier(schema)}.subvector`);
-  const distance = sql`stored.embedding ${operator} ${asEmbedding(store, sql`asked.vector`)}`;
+  const distance = sql`stored.embedding ${operator} asked.vector`;
   const { rows } = await store.database.execute(
     {
       name: "ask-exactly",
       sql: sql`
+        with asked as materialized (
+          select ${asEmbedding(store, sql`vector`)} as vector, bound, place
+          from unnest(${vectors}, ${bounds}::float8[]) with ordinality as a (vector, bound, place)
+        )
         select (asked.place - 1)::int4 as place, (array_agg(${distance} order by ${distance}))[${k}::int4] as distance
         from (
           select ${whole}(${store.columns.embedding}, 1, ${store.model.dimensions}::int4) as embedding
           from ${store.table} where ${scope(store)} and ${store.columns.embedding} is not null
           offset 0
         ) as stored
-        join unnest(${vectors}, ${bounds}::float8[]) with ordinality as asked (vector, bound, place)
-          on ${distance} <= asked.bound
+        join asked on ${distance} <= asked.bound
         group by asked.place`,
     },
     // The rows have to be the outer side of the join: kept for the inner one, all their vectors would go through a file.
