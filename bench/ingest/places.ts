@@ -4,7 +4,6 @@ import { PGVectorStore as BaseStore } from "@langchain/community/vectorstores/pg
 import type pg from "pg";
 import { PostgresVectorStore } from "../../src/index.js";
 import type { ServerTestDatabase } from "../../test/helpers/open-database.js";
-import { loadsTable, sourceTables } from "../../src/schema/layout.js";
 import { NoEmbeddings } from "../tenancy/data.js";
 import { Chunks } from "./data.js";
 
@@ -59,11 +58,11 @@ export async function openPlaces(database: ServerTestDatabase, dimensions: numbe
     copyFile: () => psql(`\\copy ${TABLES.copy} ${COLUMNS} from '${file}' with (format binary)`),
     async close() {
       await app.end();
-      const own = [TABLES.off, TABLES.rls].flatMap((table) => [loadsTable({ table }), ...sourceTables({ table })]);
-      const tables = [...Object.values(TABLES), ...own];
-      await pool.query(`drop table ${tables.join(", ")}`);
-      await pool.query("truncate langchain_pgvector_models, langchain_pgvector_revisions");
-      await pool.query("drop table langchain_pgvector_tenants");
+      // With all that the library keeps beside its tables.
+      const { rows } = await pool.query<{ name: string }>(
+        "select quote_ident(tablename) as name from pg_tables where schemaname = current_schema()",
+      );
+      await pool.query(`drop table ${rows.map(({ name }) => name).join(", ")} cascade`);
       await pool.end();
     },
   };
