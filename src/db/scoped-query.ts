@@ -6,6 +6,7 @@ interface Connection {
   parse(message: { text: string; name: string }): void;
   bind(message: { portal: string; statement: string; values: unknown[] }): void;
   execute(message: { portal: string; rows: number }): void;
+  describe(message: { type: "P"; name: string }): void;
   close(message: { type: "S"; name: string }): void;
   sync(): void;
   /** Texts by name, as the driver believes them to be prepared. */
@@ -15,10 +16,20 @@ interface Connection {
 /** Empties a session of what a statement may have left in it for the next borrower of the connection. */
 export const CLEAN_SESSION: readonly QueryRequest[] = [{ text: "close all" }, { text: "discard temp" }];
 
+/** What the driver knows of the columns of a result, and makes of that to read its rows. */
+interface Columns {
+  readonly fields: readonly unknown[];
+  readonly _parsers: unknown;
+  readonly _prebuiltEmptyResultObject: unknown;
+}
+
 interface DriverQuery {
   queryMode?: "extended";
   name?: string | undefined;
+  readonly _result: Columns;
+  _accumulateRows: boolean;
   prepare(connection: Connection): void;
+  handleRowDescription(message: unknown): void;
   handleDataRow(message: unknown): void;
   handleCommandComplete(message: unknown, connection: Connection): void;
   handleEmptyQuery(connection: Connection): void;
@@ -42,6 +53,7 @@ class ScopedQuery extends DriverQuery {
   readonly #scope: QueryRequest;
   readonly #request: QueryRequest;
   readonly #after: readonly QueryRequest[];
+  #columns: Map<string, Columns> | undefined;
   #completed = 0;
 
   constructor(scope: QueryRequest, request: QueryRequest, after: readonly QueryRequest[], callback: Callback) {
@@ -55,15 +67,33 @@ class ScopedQuery extends DriverQuery {
   }
 
   override prepare(connection: Connection): void {
+    const { name } = this.#request;
     submit(connection, this.#scope);
-    if (this.#request.name !== undefined) parse(connection, this.#request);
-    if (this.#after.length === 0) return super.prepare(connection);
-    // The driver ends its messages with the Sync, in front of which the further statements belong.
+    if (name === undefined) return super.prepare(this.#finishing(connection));
+    parse(connection, this.#request);
+    const { columns, undescribed } = knownOf(connection);
+    this.#columns = columns;
+    const known = columns.get(name);
+    if (known === undefined) return super.prepare(this.#finishing(connection));
+    Object.assign(this._result, known);
+    this._accumulateRows = true;
+    return super.prepare(this.#finishing(undescribed));
+  }
+
+  /** The driver ends its messages with the Sync, in front of which the further statements belong. */
+  #finishing(connection: Connection): Connection {
+    if (this.#after.length === 0) return connection;
     const sync = (): void => {
       for (const request of this.#after) submit(connection, request);
       connection.sync();
     };
-    return super.prepare(Object.create(connection, { sync: { value: sync } }) as Connection);
+    return Object.create(connection, { sync: { value: sync } }) as Connection;
+  }
+
+  override handleRowDescription(message: unknown): void {
+    super.handleRowDescription(message);
+    const { fields, _parsers, _prebuiltEmptyResultObject } = this._result;
+    this.#columns?.set(this.#request.name!, { fields, _parsers, _prebuiltEmptyResultObject });
   }
 
   override handleDataRow(message: unknown): void {
@@ -81,6 +111,25 @@ class ScopedQuery extends DriverQuery {
   }
 }
 
+/** What is known of a connection. */
+interface Known {
+  /** Columns of its named statements: the server refuses one whose columns have changed, so they need not be asked for again. */
+  readonly columns: Map<string, Columns>;
+  /** The connection to one who would ask. */
+  readonly undescribed: Connection;
+}
+
+const KNOWN = new WeakMap<Connection, Known>();
+
+function knownOf(connection: Connection): Known {
+  let known = KNOWN.get(connection);
+  if (known === undefined) {
+    const undescribed = Object.create(connection, { describe: { value: () => undefined } }) as Connection;
+    KNOWN.set(connection, (known = { columns: new Map(), undescribed }));
+  }
+  return known;
+}
+
 function submit(connection: Connection, request: QueryRequest): void {
   const { values = [], name = "" } = request;
   parse(connection, request);
@@ -93,6 +142,7 @@ function parse(connection: Connection, { text, name }: QueryRequest): void {
   if (connection.parsedStatements[name] !== undefined) return;
   // A call that failed may have left the statement behind; closing one that is not there is no error.
   connection.close({ type: "S", name });
+  KNOWN.get(connection)?.columns.delete(name);
   connection.parse({ text, name });
   connection.parsedStatements[name] = text;
 }

@@ -40,10 +40,15 @@ export class ExpiringCache<T> {
   #use(key: string): Entry<T> | undefined {
     const known = this.#entries.get(key);
     if (known === undefined) return undefined;
-    this.#entries.delete(key);
-    if (known.expiresAt <= Date.now()) return undefined;
-    // A map iterates in the order of insertion, so what is used goes to its end.
-    this.#entries.set(key, known);
+    if (known.expiresAt <= Date.now()) {
+      this.#entries.delete(key);
+      return undefined;
+    }
+    // A map iterates in the order of insertion, so what is used goes to its end once room gets short.
+    if (this.#entries.size > this.maxEntries / 2) {
+      this.#entries.delete(key);
+      this.#entries.set(key, known);
+    }
     return known;
   }
 

@@ -116,17 +116,16 @@ export function strategySettings(
   options: { readonly iterative: boolean },
   scope: Settings = {},
 ): Settings {
-  const settings: Record<string, string> = { ...scope };
-  if (strategy.kind === "exact") {
-    // Bitmap and sequential scans stay possible; a vector index can serve neither.
-    settings["enable_indexscan"] = "off";
-    return settings;
-  }
+  // Bitmap and sequential scans stay possible; a vector index can serve neither.
+  if (strategy.kind === "exact") return { ...scope, enable_indexscan: "off" };
   const { efSearch, probes, visits, enough, fetch } = strategy;
-  // Before version 18 a discouraged sort counts as a huge cost, which would start the JIT compiler.
-  settings["enable_sort"] = "off";
-  settings["jit"] = "off";
-  settings["hnsw.ef_search"] = String(efSearch);
+  const settings: Record<string, string> = {
+    ...scope,
+    // Before version 18 a discouraged sort counts as a huge cost, which would start the JIT compiler.
+    enable_sort: "off",
+    jit: "off",
+    "hnsw.ef_search": String(efSearch),
+  };
   if (probes !== undefined) settings["ivfflat.probes"] = String(probes);
   if (!options.iterative || !strategy.iterative) return settings;
   settings["hnsw.iterative_scan"] = strategy.order ?? "relaxed_order";

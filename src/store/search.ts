@@ -45,7 +45,7 @@ export interface DenseHit extends Readonly<Embedded> {
  * and the filter make it cheaper; when an index scan met too few rows to be trusted, an exact search in the same call
  * makes up for it.
  */
-export async function denseSearch(store: ScopedStore, search: DenseSearch): Promise<DenseHit[]> {
+export function denseSearch(store: ScopedStore, search: DenseSearch): Promise<DenseHit[]> {
   return searchByVector(store, search, justNearest(store));
 }
 

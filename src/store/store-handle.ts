@@ -9,6 +9,8 @@ import { readerFor, readingFor } from "./versions/reader.js";
 
 /** How often the models may change under one call. */
 const MAX_CHANGES = 20;
+/** Tenants whose scopes are kept ready. */
+const MAX_SCOPES = 1_000;
 
 /** What one call is for. */
 export interface CallScope {
@@ -24,6 +26,8 @@ export class StoreHandle {
   #opening: Promise<OpenStore> | undefined;
   /** What {@link #opening} has come to. */
   #opened: OpenStore | undefined;
+  /** That of {@link #opened} for each tenant; making one is a good part of a search's work. */
+  readonly #scopes = new Map<string, ScopedStore>();
 
   /** @param start opens the store; a failure is not remembered, so that the next call tries again. */
   constructor(private readonly start: () => Promise<OpenStore>) {}
@@ -54,7 +58,16 @@ export class StoreHandle {
   #scopedNow({ tenant, query }: CallScope): ScopedStore | undefined {
     const store = this.#opened;
     if (store === undefined || store.models.overrides || asksCollection(store)) return undefined;
-    return readingFor(scopeTo(store, tenant), undefined, query);
+    return readingFor(this.#scopeOf(store, tenant), undefined, query);
+  }
+
+  #scopeOf(store: OpenStore, tenant: string): ScopedStore {
+    let scope = this.#scopes.get(tenant);
+    if (scope === undefined) {
+      if (this.#scopes.size === MAX_SCOPES) this.#scopes.clear();
+      this.#scopes.set(tenant, (scope = scopeTo(store, tenant)));
+    }
+    return scope;
   }
 
   /**
@@ -75,7 +88,7 @@ export class StoreHandle {
         reopened ||= gone;
         // A replica may be some epochs behind; the primary never is.
         primary = true;
-        if (gone) this.#opening = this.#opened = undefined;
+        if (gone) this.#forget();
         else await this.renew(store);
       }
     }
@@ -108,8 +121,13 @@ export class StoreHandle {
     if (this.#opening === opening) this.#opened = store;
   }
 
+  #forget(): void {
+    this.#opening = this.#opened = undefined;
+    this.#scopes.clear();
+  }
+
   #remember(opening: Promise<OpenStore>): Promise<OpenStore> {
-    this.#opened = undefined;
+    this.#forget();
     opening.then(
       (store) => this.#follow(opening, store),
       () => {

@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { PostgresVectorStore } from "../../src/index.js";
 import { describeServer, openServerDatabase, testSchema } from "../helpers/database.js";
 import type { ServerTestDatabase } from "../helpers/open-database.js";
@@ -53,6 +53,21 @@ describeServer("searches whose statement the server keeps", () => {
       "select sum(generic_plans) as generic, sum(custom_plans) as custom from pg_prepared_statements where statement like '%search%'",
     );
     expect(rows[0]).toEqual({ generic: "0", custom: "21" });
+  });
+
+  test("does not ask for its columns again", async () => {
+    const client = await pool.connect();
+    const { connection } = client as unknown as { connection: { describe(message: unknown): void } };
+    const describe = vi.spyOn(connection, "describe");
+    client.release();
+    expect(await find("a")).toEqual(["from a"]);
+    const first = describe.mock.calls.length;
+    expect(first).toBeGreaterThan(0);
+    expect(await find("b")).toEqual(["from b"]);
+    expect(describe.mock.calls).toHaveLength(first);
+    await pool.query("deallocate all");
+    expect(await find("a")).toEqual(["from a"]);
+    expect(describe.mock.calls.length).toBeGreaterThan(first);
   });
 
   test("goes on when the server has lost it, as behind a pooler that changes servers", async () => {
