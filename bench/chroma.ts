@@ -37,9 +37,8 @@ interface Query {
   readonly where: { readonly bucket: number };
 }
 
-/** pgvector's own, for ours and the base class. Chroma's are 16, 100 and 100; recalls are compared. */
+/** pgvector's own, for ours and the base class; Chroma's are 16 and 100. Both have 100 candidates while searching. */
 const GRAPH = { m: 16, efConstruction: 64 } as const;
-const EF_SEARCH = 40;
 /** PostgreSQL's own: a build of ours asks for what it needs, one of the base class takes what there is. */
 const MEMORY = { maintenance_work_mem: "64MB" };
 
@@ -85,7 +84,7 @@ async function measure(
   const theirs = new TheirChroma(new NoEmbeddings(), { ...args, url });
   const pool = database.newPool({ max: 2 });
   const tableName = `bench_${dimensions}_${count}`;
-  const ours = await Chroma.initialize(new NoEmbeddings(), { ...args, pool, tableName, efSearch: EF_SEARCH });
+  const ours = await Chroma.initialize(new NoEmbeddings(), { ...args, pool, tableName });
   const draw = vectorSpace({ dimensions });
 
   const rows = drawRows(draw(1), count);

@@ -32,6 +32,8 @@ const SERVER_SETTINGS = {
   shared_buffers: "4GB",
   effective_cache_size: "12GB",
   maintenance_work_mem: "2GB",
+  // Where parallel builds keep their graph: in huge pages, when the server has them.
+  min_dynamic_shared_memory: "1GB",
   max_wal_size: "8GB",
   // Timings repeat better when the server is not vacuuming the last load; benchmarks vacuum themselves.
   autovacuum: "off",
