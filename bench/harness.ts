@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
+import { join } from "node:path";
 import { openStandaloneDatabase, type ServerTestDatabase } from "../test/helpers/open-database.js";
 
 /** What the command line says about the size of a run. */
@@ -152,6 +153,18 @@ export async function interleave(
   return samples;
 }
 
+/** Where results are kept. */
+export const RESULTS = join(import.meta.dirname, "../docs/benchmarks");
+
+const tables: string[] = [];
+
+/** Keeps the tables of a whole run with its command and machine, beside the page that says what they mean. */
+export function keepRun(name: string, machine: BenchResult["machine"]): void {
+  const facts = Object.entries(machine).map(([fact, value]) => `${fact} ${value}`);
+  const head = `# The last run of \`npm run bench -- ${name}\`\n\nWritten by the benchmark. Machine: ${facts.join(", ")}.\n`;
+  writeFileSync(join(RESULTS, "runs", `${name}.md`), `${head}${tables.join("")}`);
+}
+
 /** Prints rows as an aligned Markdown table to stdout. */
 export function table(title: string, rows: readonly Readonly<Record<string, string | number>>[]): void {
   const heads = Object.keys(rows[0] ?? {});
@@ -164,7 +177,9 @@ export function table(title: string, rows: readonly Readonly<Record<string, stri
   const widths = heads.map((head, i) => Math.max(head.length, ...cells.map((line) => line[i]!.length)));
   const line = (parts: readonly string[]): string => `| ${parts.map((p, i) => p.padEnd(widths[i]!)).join(" | ")} |`;
   const rule = line(widths.map((width) => "-".repeat(width)));
-  process.stdout.write(`\n${title}\n\n${[line(heads), rule, ...cells.map(line)].join("\n")}\n`);
+  const printed = `\n${title}\n\n${[line(heads), rule, ...cells.map(line)].join("\n")}\n`;
+  tables.push(printed);
+  process.stdout.write(printed);
 }
 
 /** Says on stderr what a long run is doing. */

@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { table, type Benchmark } from "./harness.js";
+import { keepRun, table, type Benchmark } from "./harness.js";
 
 /** By the name that `npm run bench -- <name>` takes. */
 const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmark }>>> = {
@@ -47,6 +47,7 @@ if (bars.length > 0) {
   const rows = bars.map(({ ok, ...bar }) => ({ ...bar, ok: ok ? "yes" : "NO" }));
   table("Bars", rows);
 }
+if (!quick && values.rows === undefined && values.dimensions === undefined) keepRun(name, machine);
 process.stdout.write(`\n${JSON.stringify({ bench: name, machine, figures, bars })}\n`);
 process.exit(!quick && bars.some(({ ok }) => !ok) ? 1 : 0);
 

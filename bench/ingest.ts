@@ -100,6 +100,11 @@ function barsOf(key: string, rate: (name: string) => number, base: number, copy:
 
 function plotGrowth(rows: readonly GrowthRow[]): void {
   const names = ["load s", "rows/s", "process MiB above the start", "index build s", "index MiB", "search p50 ms"];
-  const panels = names.map((title) => ({ title, points: rows.map((row) => ({ x: row.rows, y: Number(row[title]) })) }));
-  plot(join(import.meta.dirname, "../docs/benchmarks/ingest.svg"), "rows", panels);
+  const line = (title: string): { x: number; y: number }[] =>
+    rows.map((row) => ({ x: row.rows, y: Number(row[title]) }));
+  plot(
+    "ingest",
+    "rows",
+    names.map((title) => ({ title, lines: { [title]: line(title) } })),
+  );
 }
