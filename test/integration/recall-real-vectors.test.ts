@@ -97,9 +97,10 @@ describeData(sharedDataTitle("recall on real vectors, at the default settings", 
   test("tune reaches its target for other questions, with the fastest setting that does", async () => {
     const truth = shuffledTruth();
     const target = 0.97;
-    const queries = truth.slice(0, 1_200).map(({ vector }) => Array.from(vector));
-    const report = await store.indexes.tune({ queries, maxQueries: 1_200, targetRecall: target });
-    expect(report).toMatchObject({ reached: true, applied: true, questions: "given", queries: 800, heldBack: 400 });
+    // The means of half as many questions differ from those of others by more than 0.005 now and then.
+    const queries = truth.slice(0, 2_400).map(({ vector }) => Array.from(vector));
+    const report = await store.indexes.tune({ queries, maxQueries: 2_400, targetRecall: target });
+    expect(report).toMatchObject({ reached: true, applied: true, questions: "given", queries: 1_600, heldBack: 800 });
     const { recommended, points } = report;
     expect(recommended.recall).toBeGreaterThanOrEqual(target);
     expect(recommended.heldBackRecall).toBeGreaterThanOrEqual(target - 0.005);
@@ -110,6 +111,6 @@ describeData(sharedDataTitle("recall on real vectors, at the default settings", 
       tableName: "pooled",
       ...testSchema(),
     });
-    expect(await recallOf(truth.slice(1_200, 2_700), undefined, other)).toBeGreaterThanOrEqual(target - 0.005);
+    expect(await recallOf(truth.slice(2_400), undefined, other)).toBeGreaterThanOrEqual(target - 0.005);
   }, 300_000);
 });
