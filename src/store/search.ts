@@ -95,16 +95,10 @@ function justNearest(store: ScopedStore): VectorStatement<DenseHit[]> {
     statement: (nearest) => ({ name: "search", sql: nearest }),
     recurring: "search",
     read: (rows) => {
-      // Without a direction there is no distance. A relaxed scan gives the others in about their order.
-      const found = (rows as unknown as SearchRow[]).filter(({ distance }) => !Number.isNaN(distance)).sort(byDistance);
+      const found = rows as unknown as SearchRow[];
       return { result: found.map((row) => toHit(row, store)), met: found[0]?.met ?? found.length };
     },
   };
-}
-
-/** Nearest first; equally near ones by their ids, so that the same search has the same result. */
-function byDistance(a: SearchRow, b: SearchRow): number {
-  return a.distance - b.distance || (a.id < b.id ? -1 : 1);
 }
 
 /** @param started when the call began, by `performance.now()`: `timeoutMs` is for all of it. */
@@ -150,13 +144,12 @@ function statementFor<T>(
   const bySigns = store.model.quantization === "binary" && !exact;
   const counted = isCounted(search, strategy);
   const predicate = exact ? undefined : strategy.predicate;
-  const plain = recurring !== undefined && (exact || (!bySigns && strategy.fetch === k));
-  const shape = { filter, includeEmbeddings, bySigns, exact, plain, counted, predicate };
+  const shape = { filter, includeEmbeddings, bySigns, exact, counted, predicate };
   const fetch = exact ? k : bySigns ? rerankedOf(strategy) : strategy.fetch;
   const values = { tenant: store.tenant, vector: vectorValue(search.vector, store.model), fetch, k };
   if (recurring === undefined || filter !== undefined) return statement(nearestSql(store, shape, values), counted);
   const { models, model, options } = store;
-  const kind = `${recurring} ${exact} ${plain} ${counted} ${includeEmbeddings}`;
+  const kind = `${recurring} ${exact} ${counted} ${includeEmbeddings}`;
   const key = `${kind} ${models.epoch} ${options.metric} ${model.column} ${options.collection}\n${predicate}`;
   const make = (): StatementTemplate<NearestValues> =>
     new StatementTemplate((slots) => statement(nearestSql(store, shape, slots), counted));
@@ -185,8 +178,6 @@ interface NearestShape {
   readonly filter: FilterNode | undefined;
   readonly includeEmbeddings: boolean;
   readonly exact: boolean;
-  /** Whether the rows may come as the scan gives them, for the reader to sort and to leave out those without a direction. */
-  readonly plain: boolean;
   readonly bySigns: boolean;
   readonly counted: boolean;
   readonly predicate: string | undefined;
@@ -209,18 +200,14 @@ function nearestSql(store: ScopedStore, shape: NearestShape, { tenant, vector: v
   const measured = store.partitioned && shape.exact ? sql`(${distance}) + 0` : distance;
   const filter = shape.filter === undefined ? empty : sql` and ${compileFilter(shape.filter, store.columns)}`;
   const partial = shape.predicate === undefined ? empty : sql` and ${raw(shape.predicate)}`;
-  const rows = sql`
-    select ${id} as id, ${content} as content, ${metadata} as metadata,
-      ${shape.includeEmbeddings ? sql`${embeddingAsText(store)} as embedding,` : empty} ${measured} as distance
-    from ${store.table}
-    where ${scope({ ...store, tenant })}${partial}${filter}`;
-  // The order must be the bare distance, or no index can serve it; by name, so that the vector travels once. NaN comes last.
-  if (shape.plain) return sql`${rows} order by distance${shape.exact ? sql`, id` : empty} limit ${k}::int8`;
-  // A relaxed scan is sorted again outside, and rows without a direction (NaN) are dropped there, where they cannot change
-  // the plan.
+  // The order must be the bare distance, or no index can serve it; by name, so that the vector travels once. A relaxed
+  // scan is sorted again outside, and rows without a direction (NaN) are dropped there, where they cannot change the plan.
   return sql`
     with nearest as materialized (
-      ${rows}
+      select ${id} as id, ${content} as content, ${metadata} as metadata,
+        ${shape.includeEmbeddings ? sql`${embeddingAsText(store)} as embedding,` : empty} ${measured} as distance
+      from ${store.table}
+      where ${scope({ ...store, tenant })}${partial}${filter}
       order by ${shape.bySigns ? signDistance(store, vector) : raw("distance")}
       limit ${fetch}::int8
     )
