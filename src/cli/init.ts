@@ -39,6 +39,7 @@ interface InitFlags extends LexicalFlags, TargetFlags, TenancyFlags, ModelFlags,
   readonly demote?: readonly string[];
   readonly rewrite?: boolean;
   readonly partitioned?: boolean;
+  readonly inlineVectors?: boolean;
   readonly plan?: boolean;
   readonly json?: boolean;
 }
@@ -53,6 +54,7 @@ export function addInit(program: Command, context: CliContext): void {
     .option("--demote <key>", "drop the column and the index of a promoted key", repeated)
     .option("--rewrite", "allow --promote on a table that has rows, which writes all of it again under a lock")
     .option("--partitioned", "partition a new table by tenant, so that tenants isolate works (needs --tenancy rls)")
+    .option("--inline-vectors", "keep vectors of a new table in the row: faster searches, dearer changes of the model")
     .option("--plan", "print the SQL and change nothing");
   addJsonFlag(addEmbeddingFlags(addTenancyFlags(addTargetFlags(addLexicalFlags(addDistanceFlag(command))))))
     .addHelpText(
@@ -79,6 +81,7 @@ async function init(context: CliContext, target: Target, flags: InitFlags): Prom
   const given: PostgresVectorStoreArgs = {
     ...storeArgs(target, flags, context),
     ...(flags.partitioned && { partitions: "by-tenant" }),
+    ...(flags.inlineVectors && { inlineVectors: true }),
   };
   const { state, chosen } = await inspectStore(context, target, flags, given, { dimensions });
   const stored = state.activeModel?.metric;

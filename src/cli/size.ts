@@ -6,6 +6,7 @@ import { estimateSize, projectSize, type SizeEstimate } from "../ops/size/estima
 import { measureStore, type StoreSize } from "../ops/size/measure.js";
 import { placementOf } from "../ops/size/placement.js";
 import { machineGib, serverSettings } from "../ops/size/server-settings.js";
+import type { SizeOptions } from "../ops/size/shape.js";
 import type { StorageType } from "../schema/layout.js";
 import { resolveOptions } from "../store/options.js";
 import { STORAGE_TYPES } from "../store/storage.js";
@@ -23,6 +24,7 @@ interface SizeFlags extends TargetFlags {
   readonly m?: number;
   readonly tenants?: number;
   readonly textBytes?: number;
+  readonly inlineVectors?: boolean;
   readonly lexical?: boolean;
   readonly qps?: number;
   readonly days: number;
@@ -40,6 +42,7 @@ export function addSize(program: Command, context: CliContext): void {
     .option("--m <number>", "neighbours of an element of the HNSW graph (default: 16)", atLeast(2))
     .option("--tenants <number>", "that share the table (default: 1)", atLeast(1))
     .option("--text-bytes <number>", "of a chunk (default: 1000)", atLeast(0))
+    .option("--inline-vectors", "with vectors in the row")
     .option("--lexical", "with a lexical index")
     .option("--qps <number>", "searches in a second at the peak (default: 50)", atLeast(1))
     .option("--days <number>", "how far ahead to look for a store that is there", atLeast(1), 365);
@@ -166,21 +169,23 @@ function count(text: string): number {
   throw new InvalidArgumentError("Give a number of at least 1, such as 250000, 10M or 1B.");
 }
 
-function shapeOf({ type, nonZeros, m, tenants, textBytes, lexical, qps }: SizeFlags): {
-  storageType?: StorageType;
-  nonZeros?: number;
-  m?: number;
-  tenants?: number;
-  textBytes?: number;
-  lexical?: boolean;
-  qps?: number;
-} {
+function shapeOf({
+  type,
+  nonZeros,
+  m,
+  tenants,
+  textBytes,
+  inlineVectors,
+  lexical,
+  qps,
+}: SizeFlags): Partial<Omit<SizeOptions, "vectors" | "dimensions">> {
   return {
     ...(type !== undefined && { storageType: type }),
     ...(nonZeros !== undefined && { nonZeros }),
     ...(m !== undefined && { m }),
     ...(tenants !== undefined && { tenants }),
     ...(textBytes !== undefined && { textBytes }),
+    ...(inlineVectors !== undefined && { inlineVectors }),
     ...(lexical !== undefined && { lexical }),
     ...(qps !== undefined && { qps }),
   };

@@ -37,6 +37,8 @@ export interface Layout {
   readonly tenancy: "off" | "rls";
   /** Whether a new table is partitioned by tenant; `undefined` takes whatever is there. */
   readonly partitions: "none" | "by-tenant" | undefined;
+  /** Whether a new table keeps its vectors in the row instead of out of line. */
+  readonly inlineVectors: boolean;
   /** The role that applications work as, and that gets rights on the tables; always there with tenancy. */
   readonly appRole: string | undefined;
   /** The lexical index that is asked for; one that is there is found and kept up whether or not it is. */

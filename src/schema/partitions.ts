@@ -5,12 +5,20 @@ import type { SchemaState } from "./inspect.js";
 import type { Layout } from "./layout.js";
 import { rowSecuritySql } from "./tenancy.js";
 
-/** Leaves room on each page, so that an update can stay on it. */
-export const PARTITION_STORAGE = "with (fillfactor = 90)";
+/** The longest row that a page of 8 kB holds. */
+export const WHOLE_ROW_BYTES = 8_160;
+
+/**
+ * The storage parameters of what holds rows. Room is left on each page, so that an update can stay on it; rows with their
+ * vectors in them are too long for that, and up to a page of them stays whole.
+ */
+export function rowStorage({ inlineVectors }: Pick<Layout, "inlineVectors">): string {
+  return inlineVectors ? `with (toast_tuple_target = ${WHOLE_ROW_BYTES})` : "with (fillfactor = 90)";
+}
 
 /** What stands behind the columns of the table of chunks; a partitioned one has no storage of its own. */
 export function chunksStorage(layout: Layout): string {
-  return layout.partitions === "by-tenant" ? "partition by list (tenant_id)" : PARTITION_STORAGE;
+  return layout.partitions === "by-tenant" ? "partition by list (tenant_id)" : rowStorage(layout);
 }
 
 /**
@@ -22,7 +30,7 @@ export function newPartitionsSql(schema: string, layout: Layout): string {
   const name = partitionName(layout.table, "default");
   return (
     `\ncreate table ${quoteQualified(schema, name)} partition of ${quoteQualified(schema, layout.table)} default ` +
-    `${PARTITION_STORAGE};\n${rowSecuritySql(schema, layout, name)}`
+    `${rowStorage(layout)};\n${rowSecuritySql(schema, layout, name)}`
   );
 }
 

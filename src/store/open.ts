@@ -15,7 +15,7 @@ import type { ResolvedOptions } from "./options.js";
 import { LexicalKeeper } from "./lexical/keeper.js";
 import { openLexical, type OpenLexical } from "./lexical/open.js";
 import { SearchMemory } from "./search-memory.js";
-import { checkStorage } from "./storage.js";
+import { checkInline, checkStorage, defaultStorageType } from "./storage.js";
 import { EmbedderSet } from "./versions/embedder-set.js";
 import { fence } from "./versions/fence.js";
 import { encodeProbe, probeModel } from "./versions/probe.js";
@@ -214,8 +214,9 @@ export async function newModel(
   const identity = identityOf(embeddings);
   const probe = options.dimensions === undefined ? await probeModel(embeddings) : undefined;
   const dimensions = options.dimensions ?? probe!.length;
-  const storageType = options.storageType ?? (dimensions > 2_000 && dimensions <= 4_000 ? "halfvec" : "vector");
+  const storageType = options.storageType ?? defaultStorageType(dimensions);
   checkStorage({ storageType, dimensions });
+  if (options.layout.inlineVectors) checkInline({ storageType, dimensions });
   return {
     version: 1,
     column: options.layout.columns.embedding,

@@ -1,5 +1,6 @@
 import { ConfigurationError } from "../errors.js";
 import type { Quantization, StorageType } from "../schema/layout.js";
+import { WHOLE_ROW_BYTES } from "../schema/partitions.js";
 
 export const STORAGE_TYPES = ["vector", "halfvec", "sparsevec"] as const satisfies readonly StorageType[];
 
@@ -39,6 +40,26 @@ export function checkStorage({ storageType, quantization, dimensions }: Storage 
     `A column of type ${storageType} has at most ${most.toLocaleString("en")} dimensions, the vectors have ` +
       `${dimensions.toLocaleString("en")}. ` +
       (storageType === "sparsevec" ? "Use fewer." : 'Vectors that are mostly zeros fit into storageType "sparsevec".'),
+  );
+}
+
+/** The type of a new column where none was asked for: the one that an HNSW index can cover. */
+export function defaultStorageType(dimensions: number): StorageType {
+  return dimensions > 2_000 && dimensions <= 4_000 ? "halfvec" : "vector";
+}
+
+/** What a row takes beside its vector, at the least: its header, the columns that all have, and a few words. */
+const OTHER_BYTES = 160;
+
+/** @throws ConfigurationError for vectors that are longer than a row that stays whole. */
+export function checkInline(vectors: Storage & { readonly dimensions: number }): void {
+  const bytes = storedBytes(vectors) + 8;
+  if (bytes + OTHER_BYTES <= WHOLE_ROW_BYTES) return;
+  const { dimensions, storageType } = vectors;
+  throw new ConfigurationError(
+    `inlineVectors keeps rows of up to ${WHOLE_ROW_BYTES.toLocaleString("en")} bytes whole, and a vector of ` +
+      `${dimensions.toLocaleString("en")} dimensions takes ${bytes.toLocaleString("en")} as ${storageType}. ` +
+      `${storageType === "vector" && dimensions < 4_000 ? 'Use storageType "halfvec", or leave' : "Leave"} inlineVectors out.`,
   );
 }
 

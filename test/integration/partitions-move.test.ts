@@ -96,6 +96,27 @@ describeServer("moving a tenant between partitions", () => {
     return { longestMs: () => longestMs, done: go() };
   }
 
+  it("keeps vectors in the row where the others have theirs", async () => {
+    const tableName = `${table}_inline`;
+    const config = {
+      pool: ownerPool,
+      tableName,
+      tenancy: "rls",
+      partitions: "by-tenant",
+      inlineVectors: true,
+    } as const;
+    const inline = await PostgresVectorStore.initialize(embeddings, config);
+    await inline.forTenant("big").addDocuments(fixedDocuments("big", 5));
+    // A store that only opens the table does not say it.
+    const opened = await PostgresVectorStore.initialize(embeddings, { pool: ownerPool, tableName, tenancy: "rls" });
+    await opened.tenants.isolate("big");
+    const parameters = await query(
+      `select reloptions from pg_class join pg_inherits on oid = inhrelid where inhparent = $1::regclass`,
+      [tableName],
+    );
+    expect(parameters).toEqual(Array(2).fill({ reloptions: ["toast_tuple_target=8160"] }));
+  });
+
   it("there and back while writers and readers go on, and loses and doubles nothing", async () => {
     const before = await relations();
     const stop = new AbortController();

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { Serializable } from "@langchain/core/load/serializable";
 import { Document } from "@langchain/core/documents";
 import { PGVectorStore } from "@langchain/community/vectorstores/pgvector";
@@ -16,6 +17,8 @@ const quoted = pg.escapeIdentifier;
 const documents = ["red apples", "green pears", "blue plums"].map(
   (pageContent) => new Document({ id: pageContent, pageContent, metadata: { colour: pageContent.split(" ")[0] } }),
 );
+/** Text that does not compress. */
+const randomText = (length: number): string => randomBytes(length / 2).toString("hex");
 const contents = (found: Document[]): string[] => found.map((document) => document.pageContent).sort();
 const everything = contents(documents);
 
@@ -520,6 +523,50 @@ describeServer("PostgresVectorStore", () => {
         await open({ tenancy: "rls", tableName: plain });
         const late = await errorOf(open({ tenancy: "rls", partitions: "by-tenant", tableName: plain }));
         expect(late.message).toMatch(/is not partitioned, which is decided when a table is made/);
+      },
+
+      async inlineVectors() {
+        expect((await errorOf(open({ inlineVectors: "yes" as never }))).message).toMatch(
+          /inlineVectors must be true or/,
+        );
+        const long = new HashedEmbeddings(3_000);
+        const given = await errorOf(open({ inlineVectors: true, storageType: "vector", dimensions: 3_000 }));
+        expect(given).toMatchObject({
+          name: "ConfigurationError",
+          message: expect.stringMatching(/12,008.*"halfvec"/),
+        });
+        const probed = await errorOf(open({ inlineVectors: true, storageType: "vector" }, long));
+        expect(probed.message).toMatch(/3,000 dimensions takes 12,008 as vector/);
+        const far = await errorOf(open({ inlineVectors: true, dimensions: 5_000 }));
+        expect(far.message).toMatch(/20,008 as vector\. Leave inlineVectors out/);
+
+        const width = new HashedEmbeddings(1_536);
+        const bytesOutOfLine = async ({ computedTableName }: PostgresVectorStore): Promise<number> => {
+          const of = "select pg_relation_size(reltoastrelid)::int4 as bytes from pg_class where oid = $1::regclass";
+          return Number((await rows(of, [computedTableName]))[0]!["bytes"]);
+        };
+        const inline = await open({ inlineVectors: true }, width);
+        await inline.addDocuments(documents);
+        const usual = await open({}, width);
+        await usual.addDocuments(documents);
+        expect(await bytesOutOfLine(usual)).toBeGreaterThan(0);
+        expect(await bytesOutOfLine(inline)).toBe(0);
+        expect(contents(await inline.similaritySearch("red", 9))).toEqual(everything);
+        await inline.bulkLoad(documents);
+        expect(await bytesOutOfLine(inline)).toBe(0);
+        // A row that no page holds loses its longest value, whatever it is.
+        await inline.addDocuments([new Document({ id: "long", pageContent: randomText(20_000) })]);
+        expect((await inline.get({ ids: ["long"] }))[0]?.content).toHaveLength(20_000);
+        expect(await bytesOutOfLine(inline)).toBeGreaterThanOrEqual(20_000);
+        // A table that is there stays as it is.
+        const before = await bytesOutOfLine(usual);
+        const { tableName } = usual;
+        const later = new Document({ id: "later", pageContent: "later" });
+        await (await open({ inlineVectors: true, tableName }, width)).addDocuments([later, ...documents]);
+        expect(await bytesOutOfLine(usual)).toBeGreaterThanOrEqual(before);
+        expect(
+          await rows(`select from pg_class where oid = '${tableName}'::regclass and 'fillfactor=90' = any(reloptions)`),
+        ).toHaveLength(1);
       },
 
       async tenantId() {

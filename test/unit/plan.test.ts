@@ -10,6 +10,7 @@ const layout: Layout = {
   collectionsTable: undefined,
   tenancy: "off",
   partitions: undefined,
+  inlineVectors: false,
   appRole: undefined,
   lexical: undefined,
   extensionSchema: undefined,

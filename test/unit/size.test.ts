@@ -95,6 +95,16 @@ describe("the estimate", () => {
     expect(() => estimateSize({ ...base, nonZeros: 1_001 })).toThrow("nonZeros must be a whole number from 1 to 1,000");
   });
 
+  it("has one row of 1,536 dimensions in each page when vectors stay in the row, and three of 384", () => {
+    const shape = { vectors: 3_000, inlineVectors: true };
+    const wide = estimateSize({ ...shape, dimensions: 1_536 }).table;
+    expect(wide).toMatchObject({ heapBytes: 3_000 * 8_192, toastBytes: 0 });
+    const narrow = estimateSize({ ...shape, dimensions: 384, textBytes: 500 }).table;
+    expect(narrow.heapBytes / 8_192 / 1_000).toBeCloseTo(1, 2);
+    expect(narrow.toastBytes).toBe(0);
+    expect(estimateSize({ ...shape, dimensions: 1_536, textBytes: 9_000 }).table.toastBytes).toBeGreaterThan(0);
+  });
+
   it("refuses what no index takes, with the cure", () => {
     expect(() => estimateSize({ vectors: 10, dimensions: 3_072, storageType: "vector" })).toThrow(/"halfvec"/);
     expect(() => estimateSize({ vectors: 10, dimensions: 5_000 })).toThrow(/shorten the vectors/);

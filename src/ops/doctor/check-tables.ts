@@ -1,4 +1,6 @@
+import { WHOLE_ROW_BYTES } from "../../schema/partitions.js";
 import { bytesText, countText, finding, fixable, percent, type DoctorFinding } from "../../store/finding.js";
+import { PAGE_BYTES } from "../size/pages.js";
 import { numberOf } from "./read-server.js";
 import type { TableFacts } from "./read-tables.js";
 import type { Snapshot } from "./snapshot.js";
@@ -110,7 +112,9 @@ function unlogged({ name, unlogged: is }: TableFacts): DoctorFinding[] {
 
 function hot({ name, updates, hotUpdates, options }: TableFacts, { limits }: Snapshot): DoctorFinding[] {
   const fillfactor = Number(options["fillfactor"] ?? 100);
-  if (updates < limits.updates || hotUpdates >= limits.hotShare * updates || fillfactor <= 90) return [];
+  // No page has room for a further row that has its vector in it.
+  const inline = Number(options["toast_tuple_target"] ?? 0) >= WHOLE_ROW_BYTES;
+  if (updates < limits.updates || hotUpdates >= limits.hotShare * updates || fillfactor <= 90 || inline) return [];
   return [
     fixable(
       "hot-updates-low",
@@ -126,7 +130,9 @@ function hot({ name, updates, hotUpdates, options }: TableFacts, { limits }: Sna
 function bloat({ name, bytes, rowBytes, live, rows, options }: TableFacts, { limits }: Snapshot): DoctorFinding[] {
   const count = rows < 0 ? live : Math.min(rows, live);
   if (rowBytes === 0) return [];
-  const expected = (count * (rowBytes + 32) * 100) / Number(options["fillfactor"] ?? 100);
+  // A page holds whole rows, which matters where they have their vectors in them.
+  const filled = (PAGE_BYTES * Number(options["fillfactor"] ?? 100)) / 100;
+  const expected = Math.ceil(count / Math.max(1, Math.floor(filled / (rowBytes + 32)))) * PAGE_BYTES;
   if (bytes < 2 * expected || bytes - expected < limits.bloatBytes) return [];
   return [
     finding(

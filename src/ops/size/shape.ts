@@ -1,7 +1,12 @@
 import { ConfigurationError } from "../../errors.js";
 import type { StorageType } from "../../schema/layout.js";
 import { integer } from "../../store/options.js";
-import { MAX_INDEXED_ELEMENTS, maxStoredDimensions, TYPICAL_ELEMENTS } from "../../store/storage.js";
+import {
+  defaultStorageType,
+  MAX_INDEXED_ELEMENTS,
+  maxStoredDimensions,
+  TYPICAL_ELEMENTS,
+} from "../../store/storage.js";
 import { MAX_DIMENSIONS } from "../../store/vector-index.js";
 
 /** What is to be stored, as {@link estimateSize} takes it. */
@@ -23,6 +28,8 @@ export interface SizeOptions {
   metadataBytes?: number;
   /** Id of a chunk, in bytes. @defaultValue 36 */
   idBytes?: number;
+  /** Whether the table keeps vectors in the row, as the option of that name of a store. @defaultValue false */
+  inlineVectors?: boolean;
   /** Whether the store keeps a lexical index. @defaultValue false */
   lexical?: boolean;
   /** Searches in a second, at the peak. @defaultValue 50 */
@@ -35,7 +42,7 @@ export type SizeShape = Readonly<Required<SizeOptions>>;
 /** @throws ConfigurationError for what cannot be stored or indexed. */
 export function checkShape(options: SizeOptions): SizeShape {
   const dimensions = integer("dimensions", options.dimensions, 1, maxStoredDimensions(options.storageType))!;
-  const storageType = options.storageType ?? (dimensions > MAX_DIMENSIONS.vector ? "halfvec" : "vector");
+  const storageType = options.storageType ?? defaultStorageType(dimensions);
   // Estimates of a graph would be of nothing that can be built.
   if (dimensions > MAX_DIMENSIONS[storageType]) {
     throw new ConfigurationError(
@@ -53,6 +60,7 @@ export function checkShape(options: SizeOptions): SizeShape {
     textBytes: integer("textBytes", options.textBytes, 0, 1e9) ?? 1_000,
     metadataBytes: integer("metadataBytes", options.metadataBytes, 0, 1e9) ?? 100,
     idBytes: integer("idBytes", options.idBytes, 1, 2_000) ?? 36,
+    inlineVectors: options.inlineVectors ?? false,
     lexical: options.lexical ?? false,
     qps: integer("qps", options.qps, 1, 1e9) ?? 50,
   };

@@ -1,3 +1,4 @@
+import { WHOLE_ROW_BYTES } from "../../schema/partitions.js";
 import { aligned, btreeBytes, packedPages, PAGE_BYTES } from "./pages.js";
 import { vectorBytes, type SizeShape } from "./shape.js";
 
@@ -26,7 +27,7 @@ const SAMPLE = 1_000;
 export function tableSize(shape: SizeShape): TableSize {
   const { vectors, idBytes } = shape;
   const { row, external } = storedRow(shape);
-  const heap = packedPages(repeated([row]), { reserved: PAGE_BYTES * (1 - FILLFACTOR) });
+  const heap = packedPages(repeated([row]), { reserved: shape.inlineVectors ? 0 : PAGE_BYTES * (1 - FILLFACTOR) });
   const chunks = external.flatMap(chunksOf);
   const toast = packedPages(repeated(chunks), {});
   return {
@@ -44,9 +45,13 @@ function repeated(group: readonly number[]): (readonly number[])[] {
 }
 
 /** Bytes of the row in the table, and of each value that is kept elsewhere. */
-function storedRow({ textBytes, metadataBytes, idBytes, ...vector }: SizeShape): { row: number; external: number[] } {
+function storedRow({ textBytes, metadataBytes, idBytes, inlineVectors, ...vector }: SizeShape): {
+  row: number;
+  external: number[];
+} {
   const rest = ROW_HEADER + FIXED_VALUES + idBytes + 1 + metadataBytes + 4;
   const inline = { text: textBytes + 4, vector: vectorBytes(vector) };
+  const target = inlineVectors ? WHOLE_ROW_BYTES : TOAST_TARGET;
   const external: number[] = [];
   const total = (): number => aligned(rest + inline.text + inline.vector);
   const moveOut = (name: "text" | "vector"): void => {
@@ -54,9 +59,9 @@ function storedRow({ textBytes, metadataBytes, idBytes, ...vector }: SizeShape):
     inline[name] = TOAST_POINTER;
   };
   // Longest first: a text is compressed, and a vector, which is never compressed, leaves at once only if it has to.
-  if (total() > TOAST_TARGET && inline.vector > TOAST_TARGET && inline.vector >= inline.text) moveOut("vector");
-  if (total() > TOAST_TARGET) inline.text = Math.ceil(inline.text * COMPRESSED_TEXT);
-  while (total() > TOAST_TARGET && (inline.text > TOAST_POINTER || inline.vector > TOAST_POINTER)) {
+  if (total() > target && inline.vector > target && inline.vector >= inline.text) moveOut("vector");
+  if (total() > target) inline.text = Math.ceil(inline.text * COMPRESSED_TEXT);
+  while (total() > target && (inline.text > TOAST_POINTER || inline.vector > TOAST_POINTER)) {
     moveOut(inline.text > inline.vector ? "text" : "vector");
   }
   return { row: rest + inline.text + inline.vector, external };

@@ -1,7 +1,7 @@
 import { raw } from "sql-template-tag";
 import type { Session } from "../../db/database.js";
 import { quoteIdentifier, quoteLiteral, quoteQualified } from "../../db/identifiers.js";
-import { PARTITION_STORAGE } from "../../schema/partitions.js";
+import { rowStorage } from "../../schema/partitions.js";
 import { rowSecuritySql } from "../../schema/tenancy.js";
 import type { OpenStore } from "../open.js";
 import { insist, LOCK_TIMEOUT_MS, patiently, transact } from "./locks.js";
@@ -41,7 +41,7 @@ export function beginSql(store: OpenStore, tree: PartitionTree, move: Move): str
   const policy = (name: string): string =>
     `create policy ${MOVE_POLICY} on ${name} to ${owner} using (true) with check (true);\n`;
   return (
-    `create table ${target} (like ${table} including all excluding indexes) ${PARTITION_STORAGE};\n` +
+    `create table ${target} (like ${table} including all excluding indexes) ${rowStorage(tree)};\n` +
     tree.constraints.map((constraint) => `alter table ${target} add ${constraint};\n`).join("") +
     (check === undefined ? "" : `alter table ${target} add constraint ${MOVE_CHECK} check (${check});\n`) +
     rowSecuritySql(move.target.schema, store.options.layout, move.target.name) +

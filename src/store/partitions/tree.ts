@@ -2,6 +2,7 @@ import sql from "sql-template-tag";
 import type { Session } from "../../db/database.js";
 import { printedLiteral, quoteQualified } from "../../db/identifiers.js";
 import { ConfigurationError } from "../../errors.js";
+import { WHOLE_ROW_BYTES } from "../../schema/partitions.js";
 import type { OpenStore } from "../open.js";
 
 /** A partition of the table of chunks. */
@@ -15,6 +16,8 @@ export interface Partition {
 /** The table of chunks with what a further partition has to have too. */
 export interface PartitionTree {
   readonly owner: string;
+  /** Whether new rows of the default partition keep their vectors in them. */
+  readonly inlineVectors: boolean;
   readonly columns: readonly string[];
   /** Primary key and unique constraints as SQL, such as `PRIMARY KEY (tenant_id, collection, id)`. */
   readonly constraints: readonly string[];
@@ -38,11 +41,13 @@ export async function readTree(session: Session, store: OpenStore): Promise<Part
       partitions as (
         select n.nspname::text as schema, c.relname::text as name, c.oid,
           substring(pg_get_expr(c.relpartbound, c.oid) from '^FOR VALUES IN \\((.*)\\)$') as tenants,
-          pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT' as shared
+          pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT' as shared,
+          array[${`toast_tuple_target=${WHOLE_ROW_BYTES}`}::text] <@ coalesce(c.reloptions, '{}') as inline
         from parent p join pg_inherits h on h.inhparent = p.oid join pg_class c on c.oid = h.inhrelid
         join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'r'
       )
       select pg_get_userbyid(p.relowner)::text as owner,
+        coalesce((select c.inline from partitions c where c.shared), false) as "inlineVectors",
         array(
           select a.attname::text from pg_attribute a
           where a.attrelid = p.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' order by a.attnum

@@ -76,13 +76,16 @@ export const TABLE_FAULTS: readonly Fault[] = [
     name: "full pages, so that every update writes to every index",
     table: "loose",
     plant:
-      "alter table loose set (fillfactor = 100)\nselect pg_stat_reset_single_table_counters('loose'::regclass)\nvacuum (full, analyze) loose\n" +
+      "alter table loose set (fillfactor = 100)\nalter table loose reset (toast_tuple_target)\nselect pg_stat_reset_single_table_counters('loose'::regclass)\nvacuum (full, analyze) loose\n" +
       "update loose set metadata = '{\"seen\": true}' where id::int % 3 < 2\nselect pg_stat_force_next_flush()\nvacuum (analyze) loose",
     evidence: /^Only .* % of 2,000 updates of public\.loose stayed within their page \(fillfactor 100\)/,
     cure: /^alter table public\.loose set \(fillfactor = 90\);$/,
     heal: "fix",
     tidy: "select pg_stat_reset_single_table_counters('loose'::regclass)\nvacuum (full) loose\nanalyze loose",
-    healthy: "alter table loose set (fillfactor = 80)",
+    // Rows with their vectors in them never find room, whatever the fillfactor.
+    healthy:
+      "alter table loose set (fillfactor = 100, toast_tuple_target = 8160)\nvacuum (full, analyze) loose\n" +
+      "update loose set metadata = '{\"seen\": true}' where id::int % 3 < 2\nselect pg_stat_force_next_flush()\nvacuum (analyze) loose",
   },
   {
     id: "table-bloat",
