@@ -30,14 +30,28 @@ export async function planSearch(store: ScopedStore, search: PlannedSearch): Pro
   if (indexes.length === 0) return EXACT;
   const facts = await tenantFacts(store);
   const unfiltered = planUnfiltered(store, search, indexes, facts);
-  // A filter only ever makes an index less worth while.
-  if (search.filter === undefined || unfiltered.kind === "exact") return unfiltered;
+  if (search.filter === undefined) return unfiltered;
   const indexed = indexedPart(search.filter, store.columns.promoted);
-  return choose(store, search, indexOf(store, indexes, facts), facts, {
-    filtered: true,
-    matching: facts.rows * (await shareOf(store, search.filter)),
-    rows: indexed === undefined ? facts.rows : facts.rows * (await shareOf(store, indexed)),
-  });
+  // A filter only ever makes an index less worth while.
+  if (unfiltered.kind === "exact") return keptByKey(store, search.filter, indexed, facts.rows) ?? unfiltered;
+  const rows = indexed === undefined ? facts.rows : facts.rows * (await shareOf(store, indexed));
+  const matching = facts.rows * (await shareOf(store, search.filter));
+  const strategy = choose(store, search, indexOf(store, indexes, facts), facts, { filtered: true, matching, rows });
+  return (strategy.kind === "exact" && keptByKey(store, search.filter, indexed, rows)) || strategy;
+}
+
+/**
+ * The exact search of a filter that asks for values of one promoted key: a bitmap over that key's index is the way to few
+ * rows, whatever the values. With more of a filter the best index depends on them.
+ */
+function keptByKey(
+  store: ScopedStore,
+  filter: FilterNode,
+  indexed: FilterNode | undefined,
+  rows: number,
+): SearchStrategy | undefined {
+  const byValue = indexed === filter && (filter.kind === "equals" || filter.kind === "in");
+  return byValue && !store.partitioned && rows <= FEW_ROWS ? KEPT_EXACT : undefined;
 }
 
 /** The same without a wait, where what is remembered is enough. */

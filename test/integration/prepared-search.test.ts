@@ -55,6 +55,43 @@ describeServer("searches whose statement the server keeps", () => {
     expect(rows[0]).toEqual({ generic: "0", custom: "21" });
   });
 
+  test("keeps its plan where a filter asks for values of a promoted key", async () => {
+    const tableName = `prepared_keys_${table}`;
+    const config = { pool, tableName, tenancy: "rls", ...testSchema() } as const;
+    const keyed = await PostgresVectorStore.initialize(new HashedEmbeddings(), {
+      ...config,
+      promotedKeys: { n: "number" },
+    });
+    const documents = Array.from({ length: 3_000 }, (_, i) => ({
+      id: `${i}`,
+      pageContent: "x",
+      metadata: { n: i % 100 },
+    }));
+    for (const tenant of ["a", "b"]) await keyed.forTenant(tenant).addDocuments(documents);
+    await keyed.createHnswIndex();
+    await pool.query(`analyze ${keyed.computedTableName}`);
+    for (let turn = 0; turn < 8; turn += 1) {
+      for (const tenant of ["a", "b", "nobody"]) {
+        const hits = await keyed.forTenant(tenant).search("x", { k: 50, filter: { n: turn } });
+        expect(hits.map((hit) => hit.document.metadata["n"])).toEqual(Array(tenant === "nobody" ? 0 : 30).fill(turn));
+      }
+    }
+    expect(await keyed.forTenant("a").search("x", { k: 50, filter: { n: { $in: [98, 99, 100] } } })).toHaveLength(50);
+    const { rows } = await pool.query<{ name: string; types: string[]; generic: number }>(
+      `select name, parameter_types::text[] as types, generic_plans::int as generic from pg_prepared_statements
+       where statement like $1 order by generic_plans desc`,
+      ["%:search %promoted_n%"],
+    );
+    expect(rows.map(({ generic }) => generic)).toEqual([24, 1]);
+    await pool.query("set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_indexscan = off");
+    for (const { name, types } of rows) {
+      const nulls = types.map(() => "null").join(", ");
+      const plan = await pool.query<Record<string, string>>(`explain execute ${name}(${nulls})`);
+      const text = plan.rows.map((row) => row["QUERY PLAN"]).join("\n");
+      expect(text).toMatch(/Bitmap Index Scan on prepared_keys_\d+_promoted_n/);
+    }
+  });
+
   test("does not ask for its columns again", async () => {
     const client = await pool.connect();
     const { connection } = client as unknown as { connection: { describe(message: unknown): void } };
