@@ -47,6 +47,7 @@ export interface Session {
 const OWN_PLAN: Settings = { plan_cache_mode: "force_custom_plan" };
 /** Made while a table was small, it must do when the table has grown. */
 const KEPT_PLAN: Settings = { plan_cache_mode: "force_generic_plan", enable_seqscan: "off" };
+const NONE: Settings = Object.freeze({});
 const MAX_ATTEMPTS = 5;
 /** Of a statement that only reads, on connections that are lost. */
 const MAX_READS = 3;
@@ -96,15 +97,13 @@ export class Database {
   }
 
   async #run(client: PoolClient, request: QueryRequest, name: string, options: ExecuteOptions): Promise<QueryReply> {
-    const { settings = {}, timeoutMs, signal, prepare = false } = options;
-    const limit: Settings = timeoutMs === undefined ? {} : { statement_timeout: String(timeoutMs) };
+    const { settings = NONE, timeoutMs, signal, prepare = false } = options;
+    const limit: Settings = timeoutMs === undefined ? NONE : { statement_timeout: String(timeoutMs) };
     signal?.throwIfAborted();
     const stopWatching = this.#cancelOnAbort(client, signal);
     try {
       if (prepare !== false && canRunScoped(client)) {
-        const kept = prepare === "generic";
-        const all = [settings, limit, kept ? KEPT_PLAN : OWN_PLAN];
-        return await this.#runPrepared(client, all, request, name, kept ? plannerOf(settings) : undefined);
+        return await this.#runPrepared(client, planning(settings, limit, prepare === "generic"), request, name);
       }
       const after = options.rollBack ? [{ text: "rollback" }] : options.cleanSession ? CLEAN_SESSION : [];
       return await runWithSettings(client, { ...settings, ...limit }, request, name, after);
@@ -244,12 +243,10 @@ export class Database {
   /** By name. */
   async #runPrepared(
     client: pg.Client,
-    settings: readonly Settings[],
+    { plain, planner }: Planning,
     request: QueryRequest,
     name: string,
-    planner: string | undefined,
   ): Promise<QueryReply> {
-    const plain = applySettings(...settings)!;
     const [scope, body] = [this.#prepared.named(plain), this.#prepared.named(request, planner)];
     try {
       return await runScoped(client, scope, body).catch((error: unknown) => {
@@ -293,6 +290,24 @@ export class Database {
       await cancelled;
     };
   }
+}
+
+/** The statement that applies settings to one that is prepared, and what of them its plan depends on, if it is kept. */
+interface Planning {
+  readonly plain: QueryRequest;
+  readonly planner: string | undefined;
+}
+
+/** The last by its settings: those of a search are the same for the next one of its tenant. */
+const LAST_PLANNING = new WeakMap<Settings, Planning & { readonly limit: Settings; readonly kept: boolean }>();
+
+function planning(settings: Settings, limit: Settings, kept: boolean): Planning {
+  const last = LAST_PLANNING.get(settings);
+  if (last?.limit === limit && last.kept === kept) return last;
+  const plain = applySettings(settings, limit, kept ? KEPT_PLAN : OWN_PLAN)!;
+  const made = { plain, planner: kept ? plannerOf(settings) : undefined, limit, kept };
+  LAST_PLANNING.set(settings, made);
+  return made;
 }
 
 /** The settings by which a plan is made: one that is kept must not serve a search that wants another. */

@@ -17,8 +17,8 @@ import type { VectorIndex } from "./search-memory.js";
 import { tenantOfPredicate } from "./table-facts.js";
 
 const K = 10;
-/** Numbers of candidates that are tried, from the server's default to the largest that it allows. */
-const EF_SEARCH = [40, 64, 100, 160, 250, 320, 400, 500, 640, 800, 1_000] as const;
+/** Numbers of candidates that are tried, from twice as many as are asked for to the largest that the server allows. */
+const EF_SEARCH = [20, 28, 40, 64, 100, 160, 250, 320, 400, 500, 640, 800, 1_000] as const;
 const PROBES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1_024] as const;
 const MAX_QUERIES = 300;
 /** Standard errors by which the mean has to be above the target: the questions of users are others. */

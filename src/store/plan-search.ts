@@ -61,8 +61,22 @@ export function planFromMemory(store: ScopedStore, search: PlannedSearch): Searc
   const indexes = store.memory.peekIndexes(store.model.column, store.options.metric);
   if (indexes === undefined || indexes.length === 0) return indexes && EXACT;
   const facts = store.memory.peekTenant(store.tenant);
-  return facts && planUnfiltered(store, search, indexes, facts);
+  if (facts === undefined) return undefined;
+  const { k, efSearch, probes } = search;
+  const last = LAST_PLANS.get(facts);
+  if (last?.indexes === indexes && last.k === k && last.efSearch === efSearch && last.probes === probes) {
+    return last.strategy;
+  }
+  const strategy = planUnfiltered(store, search, indexes, facts);
+  LAST_PLANS.set(facts, { indexes, k, efSearch, probes, strategy });
+  return strategy;
 }
+
+/** How a tenant was searched last without a filter, for as long as the same is remembered of it. */
+const LAST_PLANS = new WeakMap<
+  TenantFacts,
+  Omit<PlannedSearch, "filter"> & { readonly indexes: readonly VectorIndex[]; readonly strategy: SearchStrategy }
+>();
 
 function planUnfiltered(
   store: ScopedStore,

@@ -89,7 +89,9 @@ export function chooseStrategy(facts: SearchFacts): SearchStrategy {
   if (indexEntries === undefined || matching === 0 || k === 0) return { kind: "exact" };
   const exactCost = rows * COST.row + matching * (COST.distance + dimensions * COST.distancePerDimension);
   const share = !filtered && matching >= NEARLY_ALL * indexEntries ? 1 : Math.min(1, matching / indexEntries);
-  const wanted = Math.ceil(((filtered ? FILTER_HEADROOM : 1) * CANDIDATES_PER_HIT * k) / share);
+  // An index without other tenants' rows needs as many as were measured for ten hits, or were asked for.
+  const perHit = share === 1 && !filtered ? Math.min(CANDIDATES_PER_HIT, efSearch / 10) : CANDIDATES_PER_HIT;
+  const wanted = Math.ceil(((filtered ? FILTER_HEADROOM : 1) * perHit * k) / share);
   const visits = Math.max(efSearch, wanted, k);
   const indexCost = COST.scan + visits * (COST.visit + visitDimensions * COST.visitPerDimension);
   if (exactCost <= indexCost) return { kind: "exact" };
@@ -109,13 +111,27 @@ export function chooseStrategy(facts: SearchFacts): SearchStrategy {
 /**
  * How to make Postgres do what was chosen; its own estimate knows neither TOAST nor how far a scan has to go.
  *
- * @param scope settings that these are added to.
+ * @param scope settings that these are added to. The result is the same object as long as both are.
  */
 export function strategySettings(
   strategy: SearchStrategy,
-  options: { readonly iterative: boolean },
+  { iterative }: { readonly iterative: boolean },
   scope: Settings = {},
 ): Settings {
+  const last = LAST_SETTINGS.get(scope);
+  if (last?.strategy === strategy && last.iterative === iterative) return last.settings;
+  const settings = settingsFor(strategy, iterative, scope);
+  LAST_SETTINGS.set(scope, { strategy, iterative, settings });
+  return settings;
+}
+
+/** Those of the last search, by the settings of its scope. */
+const LAST_SETTINGS = new WeakMap<
+  Settings,
+  { readonly strategy: SearchStrategy; readonly iterative: boolean; readonly settings: Settings }
+>();
+
+function settingsFor(strategy: SearchStrategy, mayIterate: boolean, scope: Settings): Settings {
   // Bitmap and sequential scans stay possible; a vector index can serve neither.
   if (strategy.kind === "exact") return { ...scope, enable_indexscan: "off" };
   const { efSearch, probes, visits, enough, fetch } = strategy;
@@ -127,7 +143,7 @@ export function strategySettings(
     "hnsw.ef_search": String(efSearch),
   };
   if (probes !== undefined) settings["ivfflat.probes"] = String(probes);
-  if (!options.iterative || !strategy.iterative) return settings;
+  if (!mayIterate || !strategy.iterative) return settings;
   settings["hnsw.iterative_scan"] = strategy.order ?? "relaxed_order";
   settings["ivfflat.iterative_scan"] = "relaxed_order";
   if (visits > MAX_EF_SEARCH) {
