@@ -43,6 +43,9 @@ interface Query {
 
 /** pgvector's own, for ours and the base class; Chroma's are 16 and 100. Both have 100 candidates while searching. */
 const GRAPH = { m: 16, efConstruction: 64 } as const;
+/** Of our searches where nothing was measured. */
+const DEFAULT_CANDIDATES = 100;
+const CANDIDATES = [20, 40, 64, DEFAULT_CANDIDATES] as const;
 /** PostgreSQL's own: a build of ours asks for what it needs, one of the base class takes what there is. */
 const MEMORY = { maintenance_work_mem: "64MB" };
 
@@ -50,7 +53,7 @@ const MEMORY = { maintenance_work_mem: "64MB" };
  * LangChain's `Chroma` on a server from npm against ours on Postgres: load, index, searches, each with the graph parameters
  * that its engine has by itself. LangChain's `PGVectorStore` loads and indexes the same rows.
  */
-export async function run({ quick, rows, dimensions }: BenchOptions): Promise<BenchResult> {
+export async function run({ quick, rows, dimensions, inlineVectors }: BenchOptions): Promise<BenchResult> {
   const database = await openBenchDatabase(MEMORY);
   const server = await startChromaServer();
   try {
@@ -62,7 +65,12 @@ export async function run({ quick, rows, dimensions }: BenchOptions): Promise<Be
     const figures: Record<string, string | number>[] = [];
     const bars: Bar[] = [];
     for (const { width, count } of sizes) {
-      const measured = await measure(database, server.url, width, count, quick ? 45 : 450);
+      const measured = await measure(database, server.url, {
+        dimensions: width,
+        count,
+        inlineVectors,
+        turns: quick ? 45 : 450,
+      });
       figures.push(measured);
       if (width === (dimensions ?? DIMENSIONS)) bars.push(...barsOf(measured));
     }
@@ -86,7 +94,14 @@ type Measured = Record<string, string | number>;
 /** Which figures are shown together. */
 const COLUMNS = {
   "Load and index": ["Chroma load s", "base load and index s", "our load s", "our index s"],
-  "Searching all rows": ["Chroma p50 ms", "Chroma p99 ms", "our p50 ms", "our p99 ms", "Chroma recall", "our recall"],
+  "Searching all rows, ours by candidates": [
+    "Chroma p50 ms",
+    "Chroma p99 ms",
+    ...CANDIDATES.map((efSearch) => `our p50 ms, ${efSearch}`),
+    "our p99 ms",
+    "Chroma recall",
+    ...CANDIDATES.map((efSearch) => `our recall, ${efSearch}`),
+  ],
   "Searching with a filter that keeps 1 %": [
     "Chroma 1 % p50 ms",
     "our 1 % p50 ms",
@@ -111,7 +126,10 @@ function plotSizes(figures: readonly Measured[]): void {
           "base class": line("base load and index s"),
         },
       },
-      { title: `p50 ms, ${width} dimensions`, lines: { ours: line("our p50 ms"), Chroma: line("Chroma p50 ms") } },
+      {
+        title: `p50 ms, ${width} dimensions`,
+        lines: { ours: line(`our p50 ms, ${DEFAULT_CANDIDATES}`), Chroma: line("Chroma p50 ms") },
+      },
       {
         title: `p50 ms, 1 % filter, ${width} dimensions`,
         lines: {
@@ -128,16 +146,19 @@ function plotSizes(figures: readonly Measured[]): void {
 async function measure(
   database: ServerTestDatabase,
   url: string,
-  dimensions: number,
-  count: number,
-  turns: number,
+  {
+    dimensions,
+    count,
+    inlineVectors,
+    turns,
+  }: { dimensions: number; count: number; inlineVectors: boolean; turns: number },
 ): Promise<Measured> {
   const collectionName = `bench-${dimensions}-${count}`;
   const args = { collectionName, collectionMetadata: { "hnsw:space": "cosine" }, numDimensions: dimensions };
   const theirs = new TheirChroma(new NoEmbeddings(), { ...args, url });
   const pool = database.newPool({ max: 2 });
   const tableName = `bench_${dimensions}_${count}`;
-  const ours = await Chroma.initialize(new NoEmbeddings(), { ...args, pool, tableName });
+  const ours = await Chroma.initialize(new NoEmbeddings(), { ...args, pool, tableName, inlineVectors });
   const draw = vectorSpace({ dimensions });
 
   const rows = drawRows(draw(1), count);
@@ -165,7 +186,10 @@ async function measure(
   const samples = await interleaveBlocks(
     [
       { name: "chroma", run: (turn) => theirs.similaritySearchVectorWithScore(query(turn).vector, K) },
-      { name: "ours", run: (turn) => ours.similaritySearchVectorWithScore(query(turn).vector, K) },
+      ...CANDIDATES.map((efSearch) => ({
+        name: `ours/${efSearch}`,
+        run: (turn: number) => ours.search(query(turn).vector, { k: K, efSearch }),
+      })),
       {
         name: "chroma/1 %",
         run: (turn) => theirs.similaritySearchVectorWithScore(query(turn).vector, K, query(turn).where),
@@ -186,6 +210,11 @@ async function measure(
   );
   const exact = await exactResults(database, ours, queries);
   progress(`searched ${count} rows of ${dimensions} dimensions`);
+  const recalls: Record<string, number> = {};
+  for (const efSearch of CANDIDATES) {
+    const store = await Chroma.initialize(new NoEmbeddings(), { ...args, pool, tableName, efSearch });
+    recalls[`our recall, ${efSearch}`] = await recall(store, queries, exact.all, false);
+  }
   const p50 = (name: string): number => median(samples.get(name)!);
   const p99 = (name: string): number => quantile(samples.get(name)!, 0.99);
   return {
@@ -197,13 +226,13 @@ async function measure(
     "base load and index s": base,
     "Chroma p50 ms": p50("chroma"),
     "Chroma p99 ms": p99("chroma"),
-    "our p50 ms": p50("ours"),
-    "our p99 ms": p99("ours"),
+    ...Object.fromEntries(CANDIDATES.map((efSearch) => [`our p50 ms, ${efSearch}`, p50(`ours/${efSearch}`)])),
+    "our p99 ms": p99(`ours/${DEFAULT_CANDIDATES}`),
     "Chroma 1 % p50 ms": p50("chroma/1 %"),
     "our 1 % p50 ms": p50("ours/1 %"),
     "our 1 % p50 ms, GIN": median(indexed.get("ours")!),
     "Chroma recall": await recall(theirs, queries, exact.all, false),
-    "our recall": await recall(ours, queries, exact.all, false),
+    ...recalls,
     "Chroma 1 % recall": await recall(theirs, queries, exact.filtered, true),
     "our 1 % recall": await recall(ours, queries, exact.filtered, true),
   };
@@ -213,11 +242,19 @@ function barsOf(measured: Measured): Bar[] {
   const of = (name: string): number => measured[name] as number;
   const size = `${of("rows")} x ${of("dimensions")}`;
   const loaded = of("our load s") + of("our index s");
+  const asGood = CANDIDATES.filter((efSearch) => of(`our recall, ${efSearch}`) >= of("Chroma recall"));
+  // Where none is as good, the bar of the recall says so.
+  if (asGood.length === 0) asGood.push(DEFAULT_CANDIDATES);
+  const fastest = Math.min(...asGood.map((efSearch) => of(`our p50 ms, ${efSearch}`)));
   return [
     atLeast(`load and index, ${size}, of Chroma's speed`, of("Chroma load s") / loaded, 4, " x"),
     atLeast(`load and index, ${size}, of the base class's`, of("base load and index s") / loaded, 2, " x"),
-    atMost(`search p50, ${size}, of Chroma's`, of("our p50 ms") / of("Chroma p50 ms"), 0.2, " x"),
-    atLeast(`recall@10, ${size}, against Chroma's`, of("our recall"), of("Chroma recall")),
+    atMost(`search p50 at Chroma's recall, ${size}, of Chroma's`, fastest / of("Chroma p50 ms"), 0.2, " x"),
+    atLeast(
+      `recall@10 by default, ${size}, against Chroma's`,
+      of(`our recall, ${DEFAULT_CANDIDATES}`),
+      of("Chroma recall"),
+    ),
     atMost(`1 % filtered p50, ${size}, of Chroma's`, of("our 1 % p50 ms") / of("Chroma 1 % p50 ms"), 0.1, " x"),
     atMost(
       `1 % filtered p50 with a GIN index, ${size}, of Chroma's`,

@@ -9,6 +9,8 @@ export interface BenchOptions {
   readonly quick: boolean;
   readonly rows: number | undefined;
   readonly dimensions: number | undefined;
+  /** Whether `search`, `tenancy` and `chroma` keep our vectors in the row, as the option of that name says. */
+  readonly inlineVectors: boolean;
 }
 
 /** One acceptance figure. */

@@ -23,11 +23,16 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ readonly run: Benchmar
   telemetry: () => import("./telemetry.js"),
 };
 
-const USAGE = `npm run bench -- <${Object.keys(BENCHMARKS).join("|")}> [--quick] [--rows n] [--dimensions d]\n`;
+const USAGE = `npm run bench -- <${Object.keys(BENCHMARKS).join("|")}> [--quick] [--rows n] [--dimensions d] [--out-of-line]\n`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { quick: { type: "boolean" }, rows: { type: "string" }, dimensions: { type: "string" } },
+  options: {
+    quick: { type: "boolean" },
+    rows: { type: "string" },
+    dimensions: { type: "string" },
+    "out-of-line": { type: "boolean" },
+  },
 });
 const name = positionals[0] ?? "";
 const load = Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name] : undefined;
@@ -36,18 +41,19 @@ if (load === undefined || positionals.length !== 1) {
   process.exit(2);
 }
 
-const quick = values.quick ?? false;
+const { quick = false, "out-of-line": outOfLine = false } = values;
 const { run } = await load();
 const { machine, figures, bars } = await run({
   quick,
   rows: count("rows", values.rows),
   dimensions: count("dimensions", values.dimensions),
+  inlineVectors: !outOfLine,
 });
 if (bars.length > 0) {
   const rows = bars.map(({ ok, ...bar }) => ({ ...bar, ok: ok ? "yes" : "NO" }));
   table("Bars", rows);
 }
-if (!quick && values.rows === undefined && values.dimensions === undefined) keepRun(name, machine);
+if (!quick && !outOfLine && values.rows === undefined && values.dimensions === undefined) keepRun(name, machine);
 process.stdout.write(`\n${JSON.stringify({ bench: name, machine, figures, bars })}\n`);
 process.exit(!quick && bars.some(({ ok }) => !ok) ? 1 : 0);
 

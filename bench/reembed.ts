@@ -151,7 +151,7 @@ async function capacity(store: PostgresVectorStore, rows: number): Promise<numbe
 function startTraffic(job: TrafficJob): { ready: Promise<void>; stop: () => Promise<TrafficReport> } {
   const file = join(import.meta.dirname, "reembed/traffic.ts");
   // Room for what is young, as for any service of many small requests: the collector stops it less often.
-  const child = spawn(process.execPath, ["--max-semi-space-size=64", "--import", "tsx", file, JSON.stringify(job)], {
+  const child = spawn(process.execPath, ["--max-semi-space-size=64", ...process.execArgv, file, JSON.stringify(job)], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   let text = "";

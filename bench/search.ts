@@ -34,11 +34,12 @@ type Ways = Readonly<Record<string, Search>>;
 const DIMENSIONS = 1_536;
 
 /** A tenant's search under row-level security beside the base class without tenancy: same rows, index and candidates. */
-export async function run({ quick, rows, dimensions }: BenchOptions): Promise<BenchResult> {
+export async function run({ quick, rows, dimensions, inlineVectors }: BenchOptions): Promise<BenchResult> {
   const widths = dimensions === undefined ? (quick ? [384] : [384, DIMENSIONS]) : [dimensions];
   const counts = rows === undefined ? (quick ? [5_000] : [10_000, 50_000]) : [rows];
   const measured: Measured[] = [];
-  for (const width of widths) for (const count of counts) measured.push(await measure(count, width, quick));
+  for (const width of widths)
+    for (const count of counts) measured.push(await measure(count, width, quick, inlineVectors));
   if (widths.length > 1 && counts.length > 1) plotSizes(measured, widths);
   return {
     machine: measured[0]!.machine,
@@ -67,11 +68,11 @@ function plotSizes(measured: readonly Measured[], widths: readonly number[]): vo
   plot("search", "rows", panels);
 }
 
-async function measure(rows: number, width: number, quick: boolean): Promise<Measured> {
+async function measure(rows: number, width: number, quick: boolean, inlineVectors: boolean): Promise<Measured> {
   const database = await openBenchDatabase();
   try {
     const size = `${rows} x ${width}`;
-    const corpus = await loadCorpus(database, rows, width, 32);
+    const corpus = await loadCorpus(database, rows, width, 32, inlineVectors);
     const ways: Ways = {
       ours: (turn) => ours(corpus, turn),
       base: (turn) => base(corpus.base, corpus, turn),

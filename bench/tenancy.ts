@@ -4,9 +4,7 @@ import {
   type Bar,
   type BenchOptions,
   type BenchResult,
-  type Competitor,
   describeMachine,
-  interleave,
   median,
   openBenchDatabase,
   progress,
@@ -19,7 +17,12 @@ import { bareClients, type Corpus, loadCorpus, tenantKinds, type TenantKind } fr
 import { measureRecall } from "./tenancy/recall.js";
 import { sweep } from "./tenancy/sweep.js";
 
-const CLIENTS = [8, 32] as const;
+const CLIENTS = [1, 8, 32] as const;
+/** Of each block of so many laps over all sizes, the first searches do not count. */
+const TURNS = {
+  alone: { rounds: 20, laps: 14, settle: 24 },
+  together: { rounds: 8, laps: 4, settle: 6 },
+} as const;
 /** Rows of `tenantKinds(1)`. */
 const FULL_ROWS = 89_100;
 
@@ -27,24 +30,35 @@ const FULL_ROWS = 89_100;
 type Samples = ReadonlyMap<string, readonly number[]>;
 
 /** Tenant-scoped search against the base class without tenancy, and against a query written by hand. */
-export async function run({ quick, rows, dimensions }: BenchOptions): Promise<BenchResult> {
+export async function run({ quick, rows, dimensions, inlineVectors }: BenchOptions): Promise<BenchResult> {
   const database = await openBenchDatabase();
   try {
     const scale = (rows ?? (quick ? 26_000 : FULL_ROWS)) / FULL_ROWS;
     const kinds = tenantKinds(Math.min(1, scale));
-    const corpus = await loadCorpus(database, kinds, dimensions ?? (quick ? 256 : 1_536), 32);
+    const corpus = await loadCorpus(database, kinds, {
+      dimensions: dimensions ?? (quick ? 256 : 1_536),
+      clients: Math.max(...CLIENTS),
+      inlineVectors,
+    });
     const chosen = await strategies(database, corpus);
-    const turns = quick ? 40 : 200;
-    const bare = await bareClients(database, 32);
+    const bare = await bareClients(database, Math.max(...CLIENTS));
     const hands = bare.map((client) => new BareQuery(client, corpus, chosen));
+    const aimed = { ...corpus, kinds: kinds.filter(isAimed) };
+    const way = (kind: string): string => chosen.get(kind)!.kind;
 
-    const alone = await oneClient(corpus, hands[0]!, turns);
-    const tables = { 1: report(corpus, alone, 1, (kind) => chosen.get(kind)!.kind) };
-    const bars: Bar[] = [...latencyBars(corpus, alone)];
+    const tables: Record<string, unknown> = {};
+    const bars: Bar[] = [];
     for (const clients of CLIENTS) {
-      const samples = await manyClients(corpus, hands.slice(0, clients), quick ? 2 : 8);
-      Object.assign(tables, { [clients]: report(corpus, samples, clients, (kind) => chosen.get(kind)!.kind) });
-      bars.push(...baseBars(corpus, samples, clients));
+      const turns = TURNS[clients === 1 ? "alone" : "together"];
+      const rounds = quick ? 2 : turns.rounds;
+      const some = hands.slice(0, clients);
+      const who = `${clients} client${clients === 1 ? "" : "s"}`;
+      const small = await takeTurns(aimed, some, { ...turns, rounds, laps: 3 * turns.laps });
+      tables[who] = report(aimed, small, `${who}, tenants of 100 rows and one with an index of its own in turns`, way);
+      bars.push(...baseBars(aimed, small, who));
+      const all = await takeTurns(corpus, some, { ...turns, rounds });
+      tables[`${who}, all sizes`] = report(corpus, all, `${who}, all sizes in turns`, way);
+      if (clients === 1) bars.push(...latencyBars(corpus, all));
     }
     bare.forEach((client) => client.release());
     const recall = await measureRecall(database, corpus, quick ? 10 : 100);
@@ -73,46 +87,26 @@ export async function run({ quick, rows, dimensions }: BenchOptions): Promise<Be
 }
 
 /**
- * All sizes of tenants and all competitors take turns on one connection each. The bare query needs a statement before
- * each turn, for its session; the others get one too, so that each finds its server process awake.
+ * Rounds in which all clients run the same competitor at once, each over the sizes of tenants in turns, small and large
+ * ones alternating, and starting with another; competitors take turns by round. What comes before `settle` turns of a
+ * round does not count, since the processor's caches are still full of the others' rows and code. The two statements that
+ * the bare query needs before each search are matched by two idle ones of the others, so that all of them find their
+ * server process awake and spend the same share of their time waiting their turn.
  */
-async function oneClient(corpus: Corpus, hand: BareQuery, turns: number): Promise<Samples> {
-  const { store, base: basePool } = corpus.pools;
-  const competitors: Competitor[] = corpus.kinds.flatMap((kind) => [
-    {
-      name: `ours/${kind.kind}`,
-      prepare: () => store.query("select 1"),
-      run: (turn) => ours(corpus, kind, turn),
-    },
-    {
-      name: `bare/${kind.kind}`,
-      prepare: (turn) => hand.prepare(kind, turn),
-      run: (turn) => hand.run(kind, turn),
-    },
-  ]);
-  competitors.push({
-    name: "base",
-    prepare: () => basePool.query("select 1"),
-    run: (turn) => searchBase(corpus, turn),
-  });
-  return interleave(competitors, { turns, warmUp: 150 });
-}
-
-/**
- * Rounds in which all clients run the same competitor at once, each over all sizes of tenants and starting with another;
- * competitors take turns by round. The two statements that the bare query needs before each search are matched by two
- * idle ones of the others, so that all of them spend the same share of their time waiting their turn.
- */
-async function manyClients(corpus: Corpus, hands: readonly BareQuery[], rounds: number): Promise<Samples> {
-  const { kinds, pools } = corpus;
+async function takeTurns(
+  corpus: Corpus,
+  hands: readonly BareQuery[],
+  { rounds, laps, settle }: { rounds: number; laps: number; settle: number },
+): Promise<Samples> {
   const samples = new Map<string, number[]>();
+  const mixed = alternating(corpus.kinds);
   const idle = async (pool: Pool): Promise<void> => {
     for (let i = 0; i < 2; i += 1) await pool.query("select 1");
   };
   const ways = [
     {
       name: (kind: string): string => `ours/${kind}`,
-      prepare: () => idle(pools.store),
+      prepare: () => idle(corpus.pools.store),
       run: (_: number, kind: TenantKind, turn: number) => ours(corpus, kind, turn),
     },
     {
@@ -122,21 +116,21 @@ async function manyClients(corpus: Corpus, hands: readonly BareQuery[], rounds: 
     },
     {
       name: (): string => "base",
-      prepare: () => idle(pools.base),
+      prepare: () => idle(corpus.pools.base),
       run: (_: number, __: TenantKind, turn: number) => searchBase(corpus, turn),
     },
   ];
-  const turns = 2 * kinds.length;
-  // The rounds before 0 give every connection its 20 executions.
+  // The rounds before 0 give every connection its 20 executions and more.
   for (let round = -2; round < rounds; round += 1) {
     for (let step = 0; step < ways.length; step += 1) {
       const { name, prepare, run: search } = ways[(round + 2 + step) % ways.length]!;
       const clients = hands.map(async (_, client) => {
-        for (let turn = client; turn < client + turns; turn += 1) {
-          const kind = kinds[turn % kinds.length]!;
-          await prepare(client, kind, turn);
-          const milliseconds = await timed(() => search(client, kind, turn));
-          if (round < 0) continue;
+        for (let turn = 0; turn < laps * mixed.length; turn += 1) {
+          const kind = mixed[(client + turn) % mixed.length]!;
+          const place = Math.max(0, round) * laps * mixed.length + client + turn;
+          await prepare(client, kind, place);
+          const milliseconds = await timed(() => search(client, kind, place));
+          if (round < 0 || turn < settle) continue;
           if (!samples.has(name(kind.kind))) samples.set(name(kind.kind), []);
           samples.get(name(kind.kind))!.push(milliseconds);
         }
@@ -147,10 +141,15 @@ async function manyClients(corpus: Corpus, hands: readonly BareQuery[], rounds: 
   return samples;
 }
 
+/** From the ends inwards of what goes from large to small. */
+function alternating(kinds: readonly TenantKind[]): TenantKind[] {
+  return kinds.map((_, turn) => kinds.at(turn % 2 === 0 ? turn / 2 : -(turn + 1) / 2)!);
+}
+
 function report(
   corpus: Corpus,
   samples: Samples,
-  clients: number,
+  title: string,
   way: (kind: string) => string,
 ): Record<string, string | number>[] {
   const base = median(samples.get("base")!);
@@ -169,16 +168,13 @@ function report(
       "ours/base": median(mine) / base,
     };
   });
-  table(
-    `${clients} client${clients === 1 ? "" : "s"}, k = 10, ${corpus.rows} rows, ${corpus.dimensions} dimensions`,
-    rows,
-  );
+  table(`${title}, k = 10, ${corpus.rows} rows, ${corpus.dimensions} dimensions`, rows);
   return rows;
 }
 
-/** The aims for one client. */
+/** The aims beside the query by hand, and for tenants of middling size. */
 function latencyBars(corpus: Corpus, samples: Samples): Bar[] {
-  const bars = baseBars(corpus, samples, 1);
+  const bars: Bar[] = [];
   for (const { kind, rows } of corpus.kinds) {
     const mine = median(samples.get(`ours/${kind}`)!);
     const bare = median(samples.get(`bare/${kind}`)!);
@@ -190,12 +186,21 @@ function latencyBars(corpus: Corpus, samples: Samples): Bar[] {
   return bars;
 }
 
-function baseBars(corpus: Corpus, samples: Samples, clients: number): Bar[] {
+/** What is held against the base class: small tenants, and those with an index of their own. */
+function isAimed({ kind }: TenantKind): boolean {
+  return kind === "100" || kind === "own";
+}
+
+function baseBars(corpus: Corpus, samples: Samples, clients: string): Bar[] {
   const base = median(samples.get("base")!);
   return corpus.kinds
-    .filter(({ kind }) => kind === "100" || kind === "own")
-    .map(({ kind }) => {
-      const name = `tenant ${kind} against the base class, ${clients} client${clients === 1 ? "" : "s"}`;
-      return atMost(name, median(samples.get(`ours/${kind}`)!) / base, 0.4, " x");
-    });
+    .filter(isAimed)
+    .map(({ kind }) =>
+      atMost(
+        `tenant ${kind} against the base class, ${clients}`,
+        median(samples.get(`ours/${kind}`)!) / base,
+        0.4,
+        " x",
+      ),
+    );
 }

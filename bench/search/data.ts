@@ -33,11 +33,12 @@ export async function loadCorpus(
   rows: number,
   dimensions: number,
   clients: number,
+  inlineVectors: boolean,
 ): Promise<Corpus> {
   const ownerPool = database.newPool({ max: 4 });
   const promotedKeys = { [PROMOTED]: "number" } as const;
   const config = { tableName: TABLE, tenancy: "rls", tenantId: TENANT, dimensions, promotedKeys } as const;
-  const owner = await PostgresVectorStore.initialize(new NoEmbeddings(), { ...config, pool: ownerPool });
+  const owner = await PostgresVectorStore.initialize(new NoEmbeddings(), { ...config, inlineVectors, pool: ownerPool });
   const space = vectorSpace({ dimensions });
   await owner.bulkLoad(items(rows, space(1)));
   progress(`loaded ${rows} rows of ${dimensions} dimensions`);

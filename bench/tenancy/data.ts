@@ -63,12 +63,11 @@ export function tenantKinds(scale: number): TenantKind[] {
 export async function loadCorpus(
   database: ServerTestDatabase,
   kinds: readonly TenantKind[],
-  dimensions: number,
-  clients: number,
+  { dimensions, clients, inlineVectors }: { dimensions: number; clients: number; inlineVectors: boolean },
 ): Promise<Corpus> {
   const pool = database.newPool({ max: 4 });
   const config = { tableName: TABLE, tenancy: "rls", dimensions } as const;
-  const owner = await PostgresVectorStore.initialize(new NoEmbeddings(), { ...config, pool });
+  const owner = await PostgresVectorStore.initialize(new NoEmbeddings(), { ...config, inlineVectors, pool });
   const space = vectorSpace({ dimensions });
   const rows = await fill(owner, kinds, space(1));
   progress(`loaded ${rows} rows of ${dimensions} dimensions`);

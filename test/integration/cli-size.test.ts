@@ -42,6 +42,13 @@ describeServer("the verb size", () => {
     expect(out).toMatch(/shared_buffers = \d+GB/);
   });
 
+  test("estimates vectors in the row", async () => {
+    const shape = ["size", "--vectors", "3000", "--dimensions", "1536"];
+    const { estimate } = await folder.json<{ estimate: SizeEstimate }>([...shape, "--inline-vectors"]);
+    expect(estimate.table).toMatchObject({ heapBytes: 3_000 * 8_192, toastBytes: 0 });
+    expect((await folder.json<{ estimate: SizeEstimate }>(shape)).estimate.table.toastBytes).toBeGreaterThan(0);
+  });
+
   test("measures a store and looks ahead, whoever asks", async () => {
     const { code, out } = await run("--table", "sized", "--days", "30");
     expect(code).toBe(0);

@@ -128,8 +128,11 @@ describeServer("the verb tenants", () => {
     expect((await run("isolate", "acme")).err.join()).toContain("init --partitioned");
     const parted = `${table}_parted`;
     const at = (...args: string[]): string[] => [...args, "--table", parted];
-    const init = await folder.run(at("init", "--tenancy", "rls", "--partitioned"), options());
-    expect(init).toMatchObject({ code: 0 });
+    const init = at("init", "--tenancy", "rls", "--partitioned", "--inline-vectors");
+    expect((await folder.run([...init, "--plan"], options())).out).toMatch(
+      /default\s+with \(toast_tuple_target = 8160\)/,
+    );
+    expect(await folder.run(init, options())).toMatchObject({ code: 0 });
     const plain = ["init", "--tenancy", "rls", "--table", `${table}_plain`];
     expect(await folder.run(plain, options())).toMatchObject({ code: 0 });
     const late = await folder.run([...plain, "--partitioned"], options());

@@ -114,7 +114,8 @@ describeServer("moving a tenant between partitions", () => {
       `select reloptions from pg_class join pg_inherits on oid = inhrelid where inhparent = $1::regclass`,
       [tableName],
     );
-    expect(parameters).toEqual(Array(2).fill({ reloptions: ["toast_tuple_target=8160"] }));
+    const inRow = { reloptions: ["toast_tuple_target=8160"] };
+    expect(parameters).toEqual([inRow, inRow]);
   });
 
   it("there and back while writers and readers go on, and loses and doubles nothing", async () => {
