@@ -6,10 +6,13 @@ import type { Settings } from "../../db/settings.js";
 import { SQLSTATE, sqlstateOf } from "../../db/sqlstate.js";
 import { DatabaseError } from "../../errors.js";
 import type { OpenStore } from "../open.js";
+import { partitionSql, type Partition } from "./tree.js";
 
 /** How long a request for an exclusive lock may stand in the queue, and with it whoever comes behind it. */
 export const LOCK_TIMEOUT_MS = 300;
 const MAX_LOCK_ATTEMPTS = 60;
+/** Longer than `deadlock_timeout`, by default a second, after which the server ends an autovacuum that is in the way. */
+const VACUUM_LOCK_TIMEOUT = "2s";
 
 /** Runs one transaction on a session that is lent for a whole move. */
 export async function transact<T>(session: Session, settings: Settings, work: () => Promise<T>): Promise<T> {
@@ -32,6 +35,20 @@ export async function setLocal(session: Session, settings: Settings): Promise<vo
 }
 
 /**
+ * Keeps vacuums away from these partitions until the transaction ends: the one that is at work, which the server would
+ * not end for a request of {@link LOCK_TIMEOUT_MS}, and the next. Readers and writers do not wait for this.
+ */
+export async function keepVacuumAway(session: Session, partitions: readonly Partition[]): Promise<void> {
+  if (partitions.length === 0) return;
+  const locks = partitions.map(
+    (partition) => `lock table ${partitionSql(partition)} in share update exclusive mode;\n`,
+  );
+  const timeout = (value: string): string => `set local lock_timeout = '${value}';\n`;
+  const script = timeout(VACUUM_LOCK_TIMEOUT) + locks.join("") + timeout(`${LOCK_TIMEOUT_MS}ms`);
+  await session.execute({ name: "keep-vacuum-away", sql: raw(script) });
+}
+
+/**
  * Repeats `work` while it gives up waiting for a lock, with pauses in which the others get theirs.
  *
  * @throws DatabaseError, retryable, when there was no lock by the deadline (of `performance.now()`) or after a minute.
@@ -51,7 +68,7 @@ export async function patiently<T>(
       const late = limits.deadline !== undefined && performance.now() + LOCK_TIMEOUT_MS > limits.deadline;
       if (late || attempt === MAX_LOCK_ATTEMPTS) {
         throw new DatabaseError(
-          `${what}: no lock on the table within ${attempt} attempts of ${LOCK_TIMEOUT_MS} ms. A long transaction holds it: ` +
+          `${what}: no lock on the table within ${attempt} attempts. A long transaction or a vacuum holds it: ` +
             "find it in pg_stat_activity, then call this again; it goes on from here.",
           SQLSTATE.lockNotAvailable,
           true,

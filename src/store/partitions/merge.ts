@@ -4,7 +4,7 @@ import { quoteQualified } from "../../db/identifiers.js";
 import { derivedName } from "../../schema/partitions.js";
 import type { OpenStore } from "../open.js";
 import { checkTenant } from "./isolate.js";
-import { alone, LOCK_TIMEOUT_MS, patiently, transact } from "./locks.js";
+import { alone, keepVacuumAway, LOCK_TIMEOUT_MS, patiently, transact } from "./locks.js";
 import { measureMove } from "./measure.js";
 import {
   checkMoveOptions,
@@ -106,10 +106,12 @@ async function replaceSources(
   return patiently(
     "replace-partitions",
     async () => {
-      const began = performance.now();
-      await transact(session, { lock_timeout: `${LOCK_TIMEOUT_MS}ms` }, () =>
-        session.execute({ name: "replace-partitions", sql: raw(replaceSql(store, move)) }),
-      );
+      let began = 0;
+      await transact(session, { lock_timeout: `${LOCK_TIMEOUT_MS}ms` }, async () => {
+        await keepVacuumAway(session, [...move.sources, move.target]);
+        began = performance.now();
+        await session.execute({ name: "replace-partitions", sql: raw(replaceSql(store, move)) });
+      });
       return performance.now() - began;
     },
     { signal },

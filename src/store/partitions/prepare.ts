@@ -126,7 +126,7 @@ export async function prepareCopy(
   const resumed = unfinished !== undefined && canResume(unfinished, tree, wanted.sources);
   if (unfinished !== undefined && !resumed) await abandon(session, store, tree, unfinished);
   const move = resumed ? { ...wanted, target: unfinished.target } : wanted;
-  if (!resumed) await runScript(session, "begin-move", beginSql(store, tree, move), { signal });
+  if (!resumed) await runScript(session, "begin-move", move.sources, beginSql(store, tree, move), { signal });
 
   const settings = moveSettings(move);
   const total = await countSources(session, move, settings);

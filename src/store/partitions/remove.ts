@@ -28,7 +28,7 @@ export async function removePartition(
             const script =
               lockSql(store, [tree.shared, own]) +
               `alter table ${table} detach partition ${partitionSql(own)};\ndrop table ${partitionSql(own)};\n`;
-            await runScript(session, "drop-partition", script, { signal });
+            await runScript(session, "drop-partition", [tree.shared, own], script, { signal });
           }),
         { signal },
       ),

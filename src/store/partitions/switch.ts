@@ -6,6 +6,7 @@ import { administrationSettings } from "../../db/tenant-scope.js";
 import { SQLSTATE, sqlstateOf } from "../../db/sqlstate.js";
 import { DatabaseError } from "../../errors.js";
 import type { OpenStore } from "../open.js";
+import { awaitTableLock } from "../table-lock.js";
 import { gateKey, insist, LOCK_TIMEOUT_MS, patiently, setLocal, transact } from "./locks.js";
 import { MOVE_CHECK, MOVE_SETTING } from "./mirror.js";
 import type { CheckedMoveOptions } from "./prepare.js";
@@ -37,6 +38,10 @@ export async function switchToOwn(
 ): Promise<Switched> {
   for (let attempt = 1; ; attempt += 1) {
     signal?.throwIfAborted();
+    // There is no time for a vacuum once the tenant's writes are turned away.
+    for (const { schema, name } of [tree.shared, move.target]) {
+      await awaitTableLock(session, { schema, table: name }, { signal });
+    }
     try {
       return await closeGate(session, store, move.tenant, maxWriteBlockMs, (began, deadline) =>
         switchWithin(session, store, tree, move, began, deadline),
@@ -94,7 +99,7 @@ async function switchWithin(
   const remaining = (): string => `${Math.max(1, Math.ceil(deadline - performance.now()))}ms`;
   const dropCheck = `alter table ${shared} drop constraint if exists ${MOVE_CHECK};\n`;
   // Attaching reads the whole shared partition under an exclusive lock, unless a check proves that it has no such rows.
-  await runScript(session, "exclude-tenant", dropCheck + excludeSql(shared, move.tenant), { deadline });
+  await runScript(session, "exclude-tenant", [], dropCheck + excludeSql(shared, move.tenant), { deadline });
   try {
     let locked = 0;
     const settings = {
@@ -137,7 +142,7 @@ async function switchWithin(
     return { rows, writesBlockedMs: ended - began, readsBlockedMs: ended - locked };
   } catch (error) {
     // With the check in place the tenant's rows could neither change nor grow.
-    await insist(() => runScript(session, "include-tenant", dropCheck)).catch(() => undefined);
+    await insist(() => runScript(session, "include-tenant", [tree.shared], dropCheck)).catch(() => undefined);
     throw error;
   }
 }

@@ -4,7 +4,7 @@ import { quoteIdentifier, quoteLiteral, quoteQualified } from "../../db/identifi
 import { rowStorage } from "../../schema/partitions.js";
 import { rowSecuritySql } from "../../schema/tenancy.js";
 import type { OpenStore } from "../open.js";
-import { insist, LOCK_TIMEOUT_MS, patiently, transact } from "./locks.js";
+import { insist, keepVacuumAway, LOCK_TIMEOUT_MS, patiently, transact } from "./locks.js";
 import {
   GATE_TRIGGER,
   gateFunction,
@@ -98,17 +98,21 @@ export function lockSql(store: OpenStore, partitions: readonly Partition[]): str
   ].join("");
 }
 
-/** Runs a script in one transaction that asks for its locks with patience. */
+/** Runs a script in one transaction that asks for its locks with patience, with no vacuum on `partitions` beside it. */
 export async function runScript(
   session: Session,
   name: string,
+  partitions: readonly Partition[],
   script: string,
   limits: { readonly deadline?: number; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<void> {
   await patiently(
     name,
     () =>
-      transact(session, { lock_timeout: `${LOCK_TIMEOUT_MS}ms` }, () => session.execute({ name, sql: raw(script) })),
+      transact(session, { lock_timeout: `${LOCK_TIMEOUT_MS}ms` }, async () => {
+        await keepVacuumAway(session, partitions);
+        await session.execute({ name, sql: raw(script) });
+      }),
     limits,
   );
 }
@@ -123,5 +127,5 @@ export async function abandon(
   const kept = [tree.shared, ...tree.own];
   const move = { kind, tenant, target, sources: kept };
   const script = lockSql(store, kept) + endSql(store, move, kept) + `drop table ${partitionSql(target)};\n`;
-  await insist(() => runScript(session, "abandon-move", script));
+  await insist(() => runScript(session, "abandon-move", [...kept, target], script));
 }
