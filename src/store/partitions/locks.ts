@@ -43,9 +43,9 @@ export async function keepVacuumAway(session: Session, partitions: readonly Part
   const locks = partitions.map(
     (partition) => `lock table ${partitionSql(partition)} in share update exclusive mode;\n`,
   );
-  const timeout = (value: string): string => `set local lock_timeout = '${value}';\n`;
-  const script = timeout(VACUUM_LOCK_TIMEOUT) + locks.join("") + timeout(`${LOCK_TIMEOUT_MS}ms`);
-  await session.execute({ name: "keep-vacuum-away", sql: raw(script) });
+  await setLocal(session, { lock_timeout: VACUUM_LOCK_TIMEOUT });
+  await session.execute({ name: "keep-vacuum-away", sql: raw(locks.join("")) });
+  await setLocal(session, { lock_timeout: `${LOCK_TIMEOUT_MS}ms` });
 }
 
 /**
