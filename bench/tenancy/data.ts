@@ -20,11 +20,13 @@ export class NoEmbeddings extends Embeddings {
   }
 }
 
-/** Rows of a tenant of each kind, and how many tenants of the kind there are. `own` has an index of its own. */
+/** Rows of a tenant of each kind, and how many tenants of the kind there are. */
 export interface TenantKind {
   readonly kind: string;
   readonly rows: number;
   readonly tenants: number;
+  /** Whether its tenants have an index of their own. */
+  readonly own?: true;
 }
 
 export interface Corpus {
@@ -50,9 +52,10 @@ export const tenantName = (kind: string, index: number): string => `${kind}-${in
 export function tenantKinds(scale: number): TenantKind[] {
   const sized = [
     { kind: "40000", rows: 40_000, tenants: 1 },
-    { kind: "own", rows: 10_000, tenants: 1 },
+    { kind: "own", rows: 10_000, tenants: 1, own: true as const },
     { kind: "10000", rows: 10_000, tenants: 1 },
-    { kind: "3000", rows: 3_000, tenants: 2 },
+    { kind: "own 3000", rows: 3_000, tenants: 1, own: true as const },
+    { kind: "3000", rows: 3_000, tenants: 1 },
     { kind: "1000", rows: 1_000, tenants: 4 },
     { kind: "100", rows: 100, tenants: 191 },
   ];
@@ -77,7 +80,9 @@ export async function loadCorpus(
   await pool.query(`insert into base_class (text, metadata, embedding) select text, metadata, embedding from ${TABLE}`);
   await owner.createHnswIndex();
   progress("built our index");
-  await owner.createHnswIndex({ tenantId: tenantName("own", 0) });
+  for (const { kind } of kinds.filter(({ own }) => own)) {
+    await owner.createHnswIndex({ tenantId: tenantName(kind, 0) });
+  }
   await base.createHnswIndex({ dimensions });
   progress("built the base class's index");
   for (const table of [TABLE, "base_class"]) await pool.query(`vacuum (analyze) ${table}`);
