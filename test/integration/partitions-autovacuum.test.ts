@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PostgresVectorStore } from "../../src/index.js";
+import { prepareServer } from "../helpers/fresh-database.js";
 import { findNativeBinaries, unprivilegedUser } from "../helpers/native-binaries.js";
-import { openStandaloneDatabase, type ServerTestDatabase } from "../helpers/open-database.js";
+import { startNativeServer, type NativeServer } from "../helpers/native-server.js";
+import { openDatabaseOn, type ServerTestDatabase } from "../helpers/open-database.js";
 import { fixedDocuments } from "../helpers/tenant-traffic.js";
 import { HashedEmbeddings } from "../helpers/vectors.js";
 
@@ -11,11 +13,13 @@ const embeddings = new HashedEmbeddings(16);
 describe.skipIf(findNativeBinaries(unprivilegedUser()) === undefined)(
   "moving a tenant while autovacuum is at work (needs native binaries)",
   () => {
+    let server: NativeServer;
     let database: ServerTestDatabase;
     let owner: PostgresVectorStore;
 
     beforeAll(async () => {
-      database = (await openStandaloneDatabase({ autovacuum_naptime: "1s" })) as ServerTestDatabase;
+      server = (await startNativeServer({ autovacuum_naptime: "1s" }))!;
+      database = await openDatabaseOn({ ...(await prepareServer(server.url)), source: "native" });
       const pool = database.newPool({ connectionString: database.ownerUrl });
       const config = { tableName: "busy", tenancy: "rls" } as const;
       owner = await PostgresVectorStore.initialize(embeddings, { ...config, pool, partitions: "by-tenant" });
@@ -26,7 +30,10 @@ describe.skipIf(findNativeBinaries(unprivilegedUser()) === undefined)(
       await app.forTenant("big").addDocuments(fixedDocuments("big", 1_000));
       await app.forTenant("other").addDocuments(fixedDocuments("other", 1_000));
     });
-    afterAll(() => database.close());
+    afterAll(async () => {
+      await database.close();
+      await server.stop();
+    });
 
     /** Has autovacuum begin with a partition, so slowly that it would not come to an end during a test. */
     async function keepVacuuming(partition: string): Promise<void> {
