@@ -95,22 +95,28 @@ describeData(sharedDataTitle("recall on real vectors, at the default settings", 
   });
 
   test("tune reaches its target for other questions, with the fastest setting that does", async () => {
-    const truth = shuffledTruth();
     const target = 0.97;
-    // The means of half as many questions differ from those of others by more than 0.005 now and then.
-    const queries = truth.slice(0, 2_400).map(({ vector }) => Array.from(vector));
-    const report = await store.indexes.tune({ queries, maxQueries: 2_400, targetRecall: target });
-    expect(report).toMatchObject({ reached: true, applied: true, questions: "given", queries: 1_600, heldBack: 800 });
-    const { recommended, points } = report;
-    expect(recommended.recall).toBeGreaterThanOrEqual(target);
-    expect(recommended.heldBackRecall).toBeGreaterThanOrEqual(target - 0.005);
-    expect(points.filter((point) => point.p50Ms < recommended.p50Ms && qualifies(point, target))).toEqual([]);
-    // A store that is opened now finds what was stored.
-    const other = await PostgresVectorStore.fromExistingIndex(new HashedEmbeddings(set.dimensions), {
-      pool,
-      tableName: "pooled",
-      ...testSchema(),
-    });
-    expect(await recallOf(truth.slice(2_400), undefined, other)).toBeGreaterThanOrEqual(target - 0.005);
+    // One question in a hundred finds nothing. So the means of two halves of all 6,117 differ by 0.0034 (standard
+    // deviation), and an easy half beside a hard one by more than the tolerance: each half is tuned for and asked.
+    const truth = shuffledTruth();
+    const halves = [truth.slice(0, 1_200), truth.slice(1_200, 2_400)];
+    const ofOthers: number[] = [];
+    for (const [half, others] of [halves, halves.toReversed()] as [typeof truth, typeof truth][]) {
+      const queries = half.map(({ vector }) => Array.from(vector));
+      const report = await store.indexes.tune({ queries, maxQueries: 1_200, targetRecall: target });
+      expect(report).toMatchObject({ reached: true, applied: true, questions: "given", queries: 800, heldBack: 400 });
+      const { recommended, points } = report;
+      expect(recommended.recall).toBeGreaterThanOrEqual(target);
+      expect(recommended.heldBackRecall).toBeGreaterThanOrEqual(target - 0.005);
+      expect(points.filter((point) => point.p50Ms < recommended.p50Ms && qualifies(point, target))).toEqual([]);
+      // A store that is opened now finds what was stored.
+      const opened = await PostgresVectorStore.fromExistingIndex(new HashedEmbeddings(set.dimensions), {
+        pool,
+        tableName: "pooled",
+        ...testSchema(),
+      });
+      ofOthers.push(await recallOf(others, undefined, opened));
+    }
+    expect((ofOthers[0]! + ofOthers[1]!) / 2).toBeGreaterThanOrEqual(target - 0.005);
   }, 300_000);
 });
